@@ -1,0 +1,4 @@
+drop table mlops.model_version;
+drop function mlops.refuse();
+drop table mlops.model;
+drop table mlops.seed;

@@ -1,0 +1,202 @@
+//! Requirements on a number: the fail bound and, before it, the warning. All bounds are inclusive.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::outcome::Status;
+use crate::units::{Amount, Span, count, counted, percent, share};
+
+/// How many violations are allowed. Nothing given: none.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// The check fails above this count or share. Default: 0.
+    pub max: Option<Amount>,
+    /// The check warns above this count or share.
+    pub warn: Option<Amount>,
+}
+
+impl Limit {
+    pub fn judge(&self, violations: u64, total: u64) -> Status {
+        if !self.max.unwrap_or(Amount::Count(0)).allows(violations, total) {
+            Status::Failed
+        } else if self.warn.is_some_and(|warn| !warn.allows(violations, total)) {
+            Status::Warned
+        } else {
+            Status::Passed
+        }
+    }
+
+    /// `4,324 of 26,849 rows (16.1%) have no parent; allowed: 20%, warning above 5%`
+    pub fn sentence(&self, violations: u64, total: u64, what: &str) -> String {
+        let shown = if violations == 0 {
+            format!("0 of {} {what}", counted(total, "row"))
+        } else {
+            format!("{} of {} ({}) {what}", count(violations), counted(total, "row"), percent(share(violations, total)))
+        };
+        match (self.max, self.warn) {
+            (None, None) if violations == 0 => shown,
+            (max, None) => format!("{shown}; allowed: {}", max.unwrap_or(Amount::Count(0))),
+            (max, Some(warn)) => format!("{shown}; allowed: {}, warning above {warn}", max.unwrap_or(Amount::Count(0))),
+        }
+    }
+}
+
+/// One bound, or two for `between`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a number or, beside `between`, a pair [low, high]")]
+pub enum Warn {
+    At(f64),
+    Between([f64; 2]),
+}
+
+/// What a measured number must be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// The smallest value that passes.
+    pub min: Option<f64>,
+    /// The largest value that passes.
+    pub max: Option<f64>,
+    /// The smallest and the largest value that pass.
+    pub between: Option<[f64; 2]>,
+    /// The earlier bound, on the same side as `min` or `max`; a pair with `between`.
+    pub warn: Option<Warn>,
+}
+
+impl Bounds {
+    /// Why these bounds can never be met or mean nothing, if so.
+    pub fn mistake(&self) -> Option<String> {
+        if let Some([low, high]) = self.between {
+            if self.min.is_some() || self.max.is_some() {
+                return Some("`between` already is `min` and `max`; write one of them".into());
+            }
+            if low > high {
+                return Some(format!("nothing lies between {low} and {high}"));
+            }
+        }
+        match (self.low(), self.high()) {
+            (None, None) => return Some("a bound is missing: `min`, `max` or `between`".into()),
+            (Some(low), Some(high)) if low > high => return Some(format!("`min` {low} is above `max` {high}")),
+            _ => {}
+        }
+        match self.warn {
+            Some(Warn::At(_)) if self.low().is_some() && self.high().is_some() => {
+                Some("with two bounds `warn` needs two values: `warn: [low, high]`".into())
+            }
+            Some(Warn::At(w)) if self.low().is_some_and(|low| w < low) || self.high().is_some_and(|high| w > high) => {
+                Some(format!("`warn` {w} lies outside the bound, so it could never warn"))
+            }
+            _ => None,
+        }
+    }
+
+    fn low(&self) -> Option<f64> {
+        self.between.map(|b| b[0]).or(self.min)
+    }
+
+    fn high(&self) -> Option<f64> {
+        self.between.map(|b| b[1]).or(self.max)
+    }
+
+    /// Never green by accident: what is not a number is broken.
+    pub fn judge(&self, value: f64) -> Status {
+        let outside = |low: Option<f64>, high: Option<f64>| low.is_some_and(|l| value < l) || high.is_some_and(|h| value > h);
+        let warn = match self.warn {
+            None => (None, None),
+            Some(Warn::Between([low, high])) => (Some(low), Some(high)),
+            Some(Warn::At(w)) if self.low().is_some() => (Some(w), None),
+            Some(Warn::At(w)) => (None, Some(w)),
+        };
+        if value.is_nan() {
+            Status::Broken
+        } else if outside(self.low(), self.high()) {
+            Status::Failed
+        } else if outside(warn.0, warn.1) {
+            Status::Warned
+        } else {
+            Status::Passed
+        }
+    }
+
+    /// `must be at least 0.7 (warning below 0.72)`
+    pub fn sentence(&self) -> String {
+        let bound = match (self.low(), self.high()) {
+            (Some(low), Some(high)) => format!("must be between {low} and {high}"),
+            (Some(low), None) => format!("must be at least {low}"),
+            (None, Some(high)) => format!("must be at most {high}"),
+            (None, None) => "has no bound".into(),
+        };
+        match self.warn {
+            None => bound,
+            Some(Warn::Between([low, high])) => format!("{bound} (warning outside {low} to {high})"),
+            Some(Warn::At(w)) if self.low().is_some() => format!("{bound} (warning below {w})"),
+            Some(Warn::At(w)) => format!("{bound} (warning above {w})"),
+        }
+    }
+}
+
+/// How old the newest row may be.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgeLimit {
+    pub max: Option<Span>,
+    pub warn: Option<Span>,
+}
+
+impl AgeLimit {
+    pub fn judge(&self, age: std::time::Duration) -> Status {
+        if self.max.is_some_and(|max| age > max.0) {
+            Status::Failed
+        } else if self.warn.is_some_and(|warn| age > warn.0) {
+            Status::Warned
+        } else {
+            Status::Passed
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds(json: &str) -> Bounds {
+        serde_json::from_str(json).expect("bounds")
+    }
+
+    #[test]
+    fn bounds_are_inclusive_and_warn_comes_first() {
+        let at_least = bounds(r#"{"min": 0.7, "warn": 0.72}"#);
+        assert_eq!([0.69, 0.7, 0.71, 0.72].map(|v| at_least.judge(v)), [Status::Failed, Status::Warned, Status::Warned, Status::Passed]);
+        let at_most = bounds(r#"{"max": 0.6, "warn": 0.5}"#);
+        assert_eq!([0.5, 0.6, 0.61].map(|v| at_most.judge(v)), [Status::Passed, Status::Warned, Status::Failed]);
+        let within = bounds(r#"{"between": [1, 4], "warn": [2, 3]}"#);
+        assert_eq!(
+            [0.9, 1.0, 2.0, 3.1, 4.1].map(|v| within.judge(v)),
+            [Status::Failed, Status::Warned, Status::Passed, Status::Warned, Status::Failed]
+        );
+    }
+
+    #[test]
+    fn not_a_number_never_passes() {
+        assert_eq!(bounds(r#"{"min": 0}"#).judge(f64::NAN), Status::Broken);
+    }
+
+    #[test]
+    fn meaningless_bounds_are_mistakes() {
+        for json in
+            [r"{}", r#"{"warn": 1}"#, r#"{"between": [2, 1]}"#, r#"{"min": 1, "warn": 0}"#, r#"{"max": 1, "warn": 2}"#, r#"{"min": 3, "max": 1}"#]
+        {
+            assert!(bounds(json).mistake().is_some(), "{json}");
+        }
+        assert_eq!(bounds(r#"{"min": 1, "warn": 2}"#).mistake(), None);
+    }
+
+    #[test]
+    fn violations_are_judged_as_counts_and_shares() {
+        let limit = Limit { max: Some(Amount::Share(0.2)), warn: Some(Amount::Share(0.05)) };
+        assert_eq!([21, 20, 6, 5].map(|n| limit.judge(n, 100)), [Status::Failed, Status::Warned, Status::Warned, Status::Passed]);
+        assert_eq!(Limit::default().judge(1, 1_000_000), Status::Failed);
+        assert_eq!(limit.sentence(6, 100, "have no plane"), "6 of 100 rows (6%) have no plane; allowed: 20%, warning above 5%");
+    }
+}

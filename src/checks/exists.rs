@@ -1,0 +1,37 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use crate::catalogue::Named;
+use crate::outcome::Status;
+use crate::ports::postgres::catalog::Catalog;
+
+/// The table exists.
+///
+/// Asked for every table that is named under `gates.data`, as a result of its own: a typo in a table's name is a
+/// failure, never a pass. What else is asked of a missing table is skipped, with this as the reason.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exists {}
+
+impl Named for Exists {
+    const NAME: &'static str = "exists";
+}
+
+impl CheckType for Exists {
+    const ON: On = On::Table;
+}
+
+impl Check for Exists {
+    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
+        target.facts(catalog).map(|_| Question::default())
+    }
+
+    fn judge(&self, target: &Target, _: &Answer) -> Judgement {
+        Judgement::new(Status::Passed, format!("table {} exists", target.table))
+    }
+
+    fn judges_empty(&self) -> bool {
+        true
+    }
+}

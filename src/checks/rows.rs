@@ -1,0 +1,59 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use crate::bounds::Bounds;
+use crate::catalogue::Named;
+use crate::ports::postgres::catalog::Catalog;
+use crate::units::counted;
+
+/// The number of rows lies in these bounds.
+///
+/// A bare number is the least that is accepted. This is the one check that judges an empty table.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Rows(Bounds);
+
+impl Named for Rows {
+    const NAME: &'static str = "rows";
+    const SHORT: Option<&'static str> = Some("min");
+}
+
+impl CheckType for Rows {
+    const ON: On = On::Table;
+}
+
+impl Check for Rows {
+    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
+        target.facts(catalog).map(|_| Question::default())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "bounds on rows are far below 2^53")]
+    fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
+        let expected = self.0.sentence();
+        let status = self.0.judge(answer.rows as f64);
+        Judgement::new(status, format!("{}; {expected}", counted(answer.rows, "row"))).measured(answer.rows as f64, expected)
+    }
+
+    fn judges_empty(&self) -> bool {
+        true
+    }
+
+    fn mistake(&self) -> Option<String> {
+        self.0.mistake()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::{answer, settings, target};
+    use super::*;
+    use crate::outcome::Status;
+
+    #[test]
+    fn an_empty_table_is_below_any_least_number() {
+        let rows: Rows = settings(r#"{"min": 1}"#);
+        assert_eq!(rows.judge(&target(None), &answer(0, &[], &[])).status, Status::Failed);
+        assert_eq!(rows.judge(&target(None), &answer(1, &[], &[])).status, Status::Passed);
+    }
+}

@@ -1,0 +1,139 @@
+//! `mlops.yml` from the disk to a plan, for every verb that needs one.
+
+use std::path::PathBuf;
+
+use super::{Failure, Shell, logging};
+use crate::config::{self, Config, Input};
+use crate::mistakes::{Mistakes, nearest, suggestion};
+use crate::pipeline::{Plan, plan, sections};
+use crate::ports::ci::Ci;
+use crate::ports::files::Workspace;
+use crate::ports::postgres::Address;
+use crate::secret::Mask;
+use crate::stages::{Target, kinds};
+
+/// A file without a mistake.
+pub(super) struct Loaded {
+    pub(super) config: Config,
+    pub(super) plan: Plan,
+    pub(super) workspace: Workspace,
+    pub(super) mask: Mask,
+}
+
+impl Shell {
+    /// The file's text, and the path by which it is shown.
+    pub(super) fn read_config(&self) -> Result<(String, String), Failure> {
+        let path = &self.global.config;
+        let shown = path.display().to_string();
+        let text = std::fs::read(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::usage(format!("{shown}: no such file; write one, or name it with --config")),
+            _ => Failure::usage(format!("{shown}: {error}")),
+        })?;
+        let text = String::from_utf8(text).map_err(|_| Failure::usage(format!("{shown}: it is not UTF-8 text")))?;
+        Ok((text, shown))
+    }
+
+    /// Configuration and plan, or every mistake in them.
+    pub(super) fn load(&self, only: &[String]) -> Result<Loaded, Failure> {
+        check_stages(only)?;
+        let (text, shown) = self.read_config()?;
+        let mut mistakes = Mistakes::default();
+        match self.try_load(&text, &shown, self.global.environment.as_deref(), only, &mut mistakes) {
+            Some(loaded) if mistakes.is_empty() => Ok(loaded),
+            _ => Err(self.mistaken(&mistakes, &shown, &text)),
+        }
+    }
+
+    pub(super) fn try_load(&self, text: &str, shown: &str, environment: Option<&str>, only: &[String], mistakes: &mut Mistakes) -> Option<Loaded> {
+        let flags = [("database.url", &self.global.database_url), ("registry.url", &self.global.registry_url)];
+        let overrides: Vec<(&str, String)> =
+            flags.iter().filter_map(|(key, flag)| Some((*key, flag.as_ref().filter(|f| !f.is_empty())?.clone()))).collect();
+        let read_file = |path: &str| std::fs::read_to_string(path).map_err(|e| e.to_string());
+        let sections = sections();
+        let input = Input { text, env: &self.env, environment, overrides: &overrides, read_file: &read_file, sections: &sections };
+        let config = config::load(&input, mistakes);
+        let mask = self.mask(config.as_ref());
+        logging::set_mask(&mask);
+        let config = config?;
+        let plan = plan(&config, shown, only, mistakes);
+        let root = self.global.config.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
+        Some(Loaded { config, plan, workspace: Workspace::new(root), mask })
+    }
+
+    /// Exit 2 with every mistake; on GitHub also as annotations, with JSON as JSON.
+    pub(super) fn mistaken(&self, mistakes: &Mistakes, shown: &str, text: &str) -> Failure {
+        if self.json() {
+            let row = |m: &crate::mistakes::Mistake| serde_json::json!({"file": shown, "line": m.place.line, "column": m.place.column, "message": m.message, "help": m.help});
+            let rows: Vec<_> = mistakes.sorted().iter().map(row).collect();
+            super::say(&format!("{:#}\n", serde_json::json!({"mistakes": rows})));
+        } else if self.env.get("GITHUB_ACTIONS").is_some_and(|v| v == "true") {
+            for m in mistakes.sorted().iter().take(10) {
+                let message = format!("{}{}", m.message, m.help.as_ref().map(|h| format!("; {h}")).unwrap_or_default())
+                    .replace('%', "%25")
+                    .replace('\n', "%0A");
+                super::say(&format!("::error file={shown},line={},col={},title=mlops.yml::{message}\n", m.place.line, m.place.column));
+            }
+        }
+        Failure::usage(mistakes.render(shown, text, self.colour_err()))
+    }
+
+    /// Secrets of the configuration, and of the environment by its names.
+    fn mask(&self, config: Option<&Config>) -> Mask {
+        let mut mask = Mask::default();
+        let ends = ["TOKEN", "PASSWORD", "PASSWD", "SECRET", "API_KEY"];
+        for (name, value) in &self.env {
+            if ends.iter().any(|end| name.to_uppercase().ends_with(end)) || value.contains("://") {
+                mask.add(value);
+            }
+        }
+        let flags = [&self.global.database_url, &self.global.registry_url];
+        flags.into_iter().flatten().for_each(|url| mask.add(url));
+        config.iter().flat_map(|c| &c.secrets).for_each(|secret| mask.add(secret));
+        mask
+    }
+
+    pub(super) fn ci(&self) -> Ci {
+        let event = Ci::event_path(&self.env).and_then(|path| std::fs::read(path).ok()).and_then(|text| serde_json::from_slice(&text).ok());
+        Ci::detect(&self.env, event.as_ref())
+    }
+}
+
+impl Loaded {
+    pub(super) fn address(&self, url: &crate::secret::Secret) -> Address {
+        let database = &self.config.core.database;
+        Address {
+            url: url.clone(),
+            tls: database.tls,
+            ca: database.ca.clone(),
+            connect_timeout: database.connect_timeout.0,
+            statement_timeout: database.statement_timeout.0,
+            pool: database.pool,
+        }
+    }
+
+    /// The server of a run: the one named, or a private one.
+    pub(super) fn target(&self, shell: &Shell, throwaway: bool) -> Target {
+        let url = &self.config.core.database.url;
+        let address = self.address(url);
+        if throwaway || url.is_empty() {
+            let base = shell.env.get("TMPDIR").filter(|dir| !dir.is_empty()).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+            let path = shell.env.get("PATH").cloned().unwrap_or_default();
+            Target::Throwaway { settings: address, bin: shell.global.postgres_bin.clone(), path, base }
+        } else {
+            Target::Server(address)
+        }
+    }
+}
+
+fn check_stages(only: &[String]) -> Result<(), Failure> {
+    let known: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
+    match only.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => Err(Failure::usage(format!("--stages: unknown stage `{unknown}`; {}", suggestion(unknown, known, "stages")))),
+        None => Ok(()),
+    }
+}
+
+/// For `explain`: the nearest of all names.
+pub(super) fn nearest_name<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    nearest(name, known.iter().copied())
+}

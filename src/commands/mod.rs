@@ -1,0 +1,124 @@
+//! One file a verb. Errors here end the program with their exit code; nothing else does.
+
+mod explain;
+mod load;
+mod logging;
+mod migrate;
+mod plan;
+mod progress;
+mod run;
+mod schema;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, Format, Global, When, with_inputs};
+use crate::outcome::exit;
+
+/// The process as the verbs see it.
+pub(crate) struct Shell {
+    pub(crate) global: Global,
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+/// Why a verb could not do its work, and the exit code for it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: exit::USAGE, message: message.into() }
+    }
+
+    pub(crate) fn broken(message: impl std::fmt::Display) -> Self {
+        Self { code: exit::BROKEN, message: message.to_string() }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::broken(format!("{error:#}"))
+    }
+}
+
+type Outcome = Result<u8, Failure>;
+
+pub(crate) async fn dispatch(args: Vec<String>, env: BTreeMap<String, String>) -> u8 {
+    match with_inputs(args, &env).map_err(Failure::usage).map(Cli::try_parse_from) {
+        Err(failure) => fail(&failure),
+        // Help and the version are errors to clap, but not to anyone else.
+        Ok(Err(error)) => {
+            let _ = error.print();
+            if error.use_stderr() { exit::USAGE } else { exit::PASSED }
+        }
+        Ok(Ok(cli)) => guarded(cli, env).await,
+    }
+}
+
+/// Ctrl-C and SIGTERM end the verb's future: what it holds, a throwaway server too, is dropped in order.
+async fn guarded(cli: Cli, env: BTreeMap<String, String>) -> u8 {
+    logging::start(&cli.global);
+    // Two TLS users, one provider; a second call finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return fail(&Failure::broken("cannot listen to signals"));
+    };
+    let shell = Shell { global: cli.global, env };
+    tokio::select! {
+        outcome = verb(&shell, cli.command) => outcome.unwrap_or_else(|failure| fail(&failure)),
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    }
+}
+
+async fn verb(shell: &Shell, command: Command) -> Outcome {
+    match command {
+        Command::Run(args) => run::run(shell, &args).await,
+        Command::Plan(only) => plan::plan(shell, &only),
+        Command::Validate => validate::validate(shell),
+        Command::Schema { of } => schema::schema(of),
+        Command::Explain { name } => explain::explain(shell, name.as_deref()),
+        Command::Migrate { verb } => migrate::migrate(shell, &verb).await,
+    }
+}
+
+fn fail(failure: &Failure) -> u8 {
+    let text = logging::hide(&failure.message);
+    let _ = writeln!(anstream::stderr(), "{}{text}", if failure.message.contains('\n') { "" } else { "mlops: " });
+    failure.code
+}
+
+/// Standard output of the verbs that are no run.
+pub(crate) fn say(text: &str) {
+    let _ = anstream::stdout().write_all(logging::hide(text).as_bytes());
+}
+
+impl Shell {
+    pub(crate) fn json(&self) -> bool {
+        self.global.format == Format::Json
+    }
+
+    pub(crate) fn colour(&self, terminal: bool) -> bool {
+        match self.global.color {
+            When::Always => true,
+            When::Never => false,
+            // https://no-color.org: any value but the empty one.
+            When::Auto => terminal && self.env.get("NO_COLOR").is_none_or(String::is_empty),
+        }
+    }
+
+    pub(crate) fn colour_out(&self) -> bool {
+        self.colour(std::io::stdout().is_terminal())
+    }
+
+    pub(crate) fn colour_err(&self) -> bool {
+        self.colour(std::io::stderr().is_terminal())
+    }
+}

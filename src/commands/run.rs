@@ -1,0 +1,92 @@
+//! `mlops run`: load, plan, connect, execute, deliver, verdict.
+
+use super::load::Loaded;
+use super::{Failure, Outcome, Shell, logging, progress};
+use crate::cli::{CommentWhen, FailOn, RunArgs};
+use crate::config;
+use crate::outcome::{Policy, RunReport, exit};
+use crate::pipeline::{About, execute};
+use crate::ports::ci::in_container;
+use crate::report::{CommentPolicy, Delivered, Delivery, deliver};
+use crate::stages::Env;
+
+pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
+    let loaded = shell.load(&args.only.stages)?;
+    let scratch = args.dry_run.then(tempfile::tempdir).transpose().map_err(Failure::broken)?;
+    let env = environment(shell, args, &loaded, scratch.as_ref().map(tempfile::TempDir::path));
+    let watch = progress::Progress::new(shell);
+    let report = execute(&loaded.plan, &env, about(shell, args, &loaded), &watch).await;
+    watch.clear();
+    let report = masked(&report, &env)?;
+    let delivered = deliver(&report, &delivery(shell, args, &loaded, &env)).await;
+    Ok(verdict(&report, &delivered, args))
+}
+
+fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&std::path::Path>) -> Env {
+    let core = &loaded.config.core;
+    let registry = Some(&core.registry.url).filter(|url| !url.is_empty() && !args.dry_run).map(|url| loaded.address(url));
+    let workspace = match scratch {
+        Some(dir) => loaded.workspace.clone().writing_to(dir),
+        None => loaded.workspace.clone(),
+    };
+    let target = loaded.target(shell, args.dry_run);
+    let mut mask = loaded.mask.clone();
+    args.token.iter().for_each(|token| mask.add(token));
+    logging::set_mask(&mask);
+    let mut env = Env::new(core.project.clone(), target, registry, workspace, core.report.dir.clone(), shell.ci(), mask);
+    env.in_container = in_container(&shell.env);
+    env
+}
+
+fn about(shell: &Shell, args: &RunArgs, loaded: &Loaded) -> About {
+    let fail_on_warning = match args.fail_on {
+        Some(fail_on) => fail_on == FailOn::Warned,
+        None => loaded.config.core.report.fail_on == config::FailOn::Warned,
+    };
+    About {
+        environment: shell.global.environment.clone(),
+        started_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        policy: Policy { fail_on_warning, warn_exit_code: args.warn_exit_code },
+    }
+}
+
+/// No sink ever sees a secret.
+fn masked(report: &RunReport, env: &Env) -> Result<RunReport, Failure> {
+    let mut json = serde_json::to_value(report).map_err(Failure::broken)?;
+    env.mask.hide_json(&mut json);
+    serde_json::from_value(json).map_err(Failure::broken)
+}
+
+fn delivery<'a>(shell: &Shell, args: &'a RunArgs, loaded: &'a Loaded, env: &'a Env) -> Delivery<'a> {
+    let comment = match (args.dry_run, args.comment, loaded.config.core.report.comment) {
+        (true, ..) | (_, Some(CommentWhen::Never), _) | (_, None, config::Comment::Never) => CommentPolicy::Never,
+        (_, Some(CommentWhen::Always), _) | (_, None, config::Comment::Always) => CommentPolicy::Always,
+        (_, Some(CommentWhen::Auto), _) | (_, None, config::Comment::Auto) => CommentPolicy::Auto,
+    };
+    Delivery {
+        workspace: &env.workspace,
+        dir: &env.out,
+        ci: &env.ci,
+        comment,
+        token: args.token.as_deref(),
+        colour: shell.colour_out(),
+        quiet: shell.global.quiet,
+        json_only: shell.json(),
+    }
+}
+
+/// A report that could not be delivered is a warning; only a comment that was required, or files that could not be
+/// written, change the exit code of a green run.
+fn verdict(report: &RunReport, delivered: &Delivered, args: &RunArgs) -> u8 {
+    for (sink, why) in &delivered.failed {
+        tracing::warn!("{sink}: {}", logging::hide(why));
+    }
+    if args.dry_run {
+        tracing::info!("dry run: nothing was written");
+    } else {
+        tracing::info!("{}", delivered.done.join(", "));
+    }
+    let files = ["json", "junit", "markdown", "outputs"];
+    let lost = |(sink, _): &(String, String)| files.contains(&sink.as_str()) || (args.require_comment && sink == "comment");
+    if report.exit_code == exit::PASSED && delivered.failed.iter().any(lost) { exit::BROKEN } else { report.exit_code }
+}

@@ -1,0 +1,134 @@
+//! The sections that belong to no stage.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::mistakes::Mistakes;
+use crate::node::{Node, Value};
+use crate::secret::Secret;
+use crate::tls::TlsMode;
+use crate::units::Span;
+
+/// Top-level keys that are read here. `environments` has been applied before.
+pub(super) const KEYS: [&str; 6] = ["version", "project", "database", "registry", "report", "environments"];
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Core {
+    /// The version of this language: 1.
+    pub version: u32,
+    /// The project's name, shown in reports and used to find its comment again.
+    pub project: String,
+    #[serde(default)]
+    pub database: Database,
+    #[serde(default)]
+    pub registry: Registry,
+    #[serde(default)]
+    pub report: Report,
+}
+
+/// The Postgres server that the stages work on.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `postgres://user:password@host:port/database`. Empty: a throwaway server from the installed Postgres binaries,
+    /// gone when the run ends.
+    #[schemars(with = "String")]
+    pub url: Secret,
+    /// How long to wait for a server that is still starting.
+    pub connect_timeout: Span,
+    /// How long a statement may run.
+    pub statement_timeout: Span,
+    /// `auto` prefers TLS on sockets, loopback and bare service names, and verifies everything else.
+    pub tls: TlsMode,
+    /// A file with the certificates to trust.
+    pub ca: Option<PathBuf>,
+    /// Connections at the most.
+    pub pool: usize,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: Secret::new(""),
+            connect_timeout: Span::seconds(30),
+            statement_timeout: Span::seconds(300),
+            tls: TlsMode::default(),
+            ca: None,
+            pool: 4,
+        }
+    }
+}
+
+/// Where model versions are recorded.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registry {
+    /// The registry's own database. Empty: the one above.
+    #[schemars(with = "String")]
+    pub url: Secret,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { url: Secret::new("") }
+    }
+}
+
+/// What is told, and where.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Report {
+    /// The folder for all files written.
+    pub dir: String,
+    /// Whether a pull or merge request gets a comment: `auto` when there is one to comment on.
+    pub comment: Comment,
+    /// What makes a run fail.
+    pub fail_on: FailOn,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { dir: "mlops-out".into(), comment: Comment::default(), fail_on: FailOn::default() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Comment {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FailOn {
+    #[default]
+    Failed,
+    Warned,
+}
+
+impl Core {
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        [self.database.url.expose(), self.registry.url.expose()].into_iter().filter(|url| !url.is_empty())
+    }
+}
+
+pub(super) fn decode(root: &Node, mistakes: &mut Mistakes) -> Option<Core> {
+    let entries = root.entries().iter().filter(|(key, node)| KEYS.contains(&key.name.as_str()) && !node.is_null());
+    let core = Node::new(Value::Map(entries.cloned().collect()), root.place).decode::<Core>(mistakes)?;
+    if core.version != 1 {
+        let place = root.get("version").map_or(root.place, |node| node.place);
+        mistakes.add(place, format!("version {} is not known here; this tool reads `version: 1`", core.version));
+        return None;
+    }
+    if core.project.trim().is_empty() {
+        mistakes.add(root.get("project").map_or(root.place, |node| node.place), "`project` is empty");
+        return None;
+    }
+    Some(core)
+}

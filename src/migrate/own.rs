@@ -1,0 +1,33 @@
+//! The tool's own migrations, embedded from `migrations/`.
+
+use super::files::{Migration, parse};
+
+const FILES: [(&str, &str); 2] = [
+    ("0001_mlops.up.sql", include_str!("../../migrations/0001_mlops.up.sql")),
+    ("0001_mlops.down.sql", include_str!("../../migrations/0001_mlops.down.sql")),
+];
+
+pub fn migrations() -> Vec<Migration> {
+    let files: Vec<(String, String)> = FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    parse(&files).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_embedded_and_can_be_undone() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .expect("folder")
+            .map(|entry| entry.expect("entry").file_name().into_string().expect("name"))
+            .filter(|name| name.ends_with(".sql"))
+            .collect();
+        names.sort();
+        let mut embedded: Vec<_> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        embedded.sort();
+        assert_eq!(names, embedded);
+        assert!(!migrations().is_empty() && migrations().iter().all(|m| m.down.is_some()));
+    }
+}

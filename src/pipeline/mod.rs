@@ -1,0 +1,9 @@
+//! The course of a run: a plan of stages, walked by their needs.
+
+mod execute;
+mod plan;
+mod schema;
+
+pub use self::execute::{About, Watch, execute};
+pub use self::plan::{Plan, Planned, plan, sections};
+pub use self::schema::{config_schema, report_schema};

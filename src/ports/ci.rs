@@ -1,0 +1,198 @@
+//! Which CI host runs us, what triggered it, and where outputs go. Kept apart from the code host's API.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    GitHub,
+    GitLab,
+    Local,
+}
+
+/// The pull or merge request that triggered the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub number: u64,
+    /// From a fork the token may only read.
+    pub from_fork: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ci {
+    pub host: Host,
+    /// `owner/name` on GitHub, the project's id on GitLab.
+    pub repository: Option<String>,
+    /// The commit a reader knows: the head of the change, not a merge commit made for the test.
+    pub commit: Option<String>,
+    pub change: Option<Change>,
+    pub run_url: Option<String>,
+    pub api_url: Option<String>,
+    /// `GITHUB_OUTPUT`.
+    pub outputs: Option<PathBuf>,
+    /// `GITHUB_STEP_SUMMARY`.
+    pub summary: Option<PathBuf>,
+    /// A token of the host, wherever it lies in the environment.
+    pub token: Option<String>,
+    /// GitLab's job token can read but not comment.
+    pub token_is_job_token: bool,
+}
+
+type Env = BTreeMap<String, String>;
+
+fn get(env: &Env, name: &str) -> Option<String> {
+    env.get(name).filter(|value| !value.is_empty()).cloned()
+}
+
+impl Ci {
+    /// `event` is the parsed `GITHUB_EVENT_PATH`, if there is one.
+    pub fn detect(env: &Env, event: Option<&Json>) -> Self {
+        let set = |name| get(env, name);
+        // gitlab-ci-local sets GITLAB_CI=false but gives the rest.
+        let gitlab = set("GITLAB_CI").as_deref() == Some("true") || (set("CI_API_V4_URL").is_some() && set("CI_PIPELINE_ID").is_some());
+        if set("GITHUB_ACTIONS").as_deref() == Some("true") {
+            github(env, event)
+        } else if gitlab {
+            gitlab_ci(env)
+        } else {
+            Self::local(env)
+        }
+    }
+
+    pub fn event_path(env: &Env) -> Option<PathBuf> {
+        get(env, "GITHUB_EVENT_PATH").map(PathBuf::from)
+    }
+
+    fn local(env: &Env) -> Self {
+        Self {
+            host: Host::Local,
+            repository: None,
+            commit: get(env, "GIT_COMMIT"),
+            change: None,
+            run_url: None,
+            api_url: None,
+            outputs: None,
+            summary: None,
+            token: None,
+            token_is_job_token: false,
+        }
+    }
+
+    /// Why a database on this machine's loopback cannot be reached from here, where that is the likely reason.
+    pub fn loopback_hint(&self, endpoint: &str, in_container: bool) -> Option<&'static str> {
+        let loopback = ["@localhost:", "@127.0.0.1:", "@::1:"].iter().any(|host| endpoint.contains(host));
+        (loopback && in_container).then_some(match self.host {
+            Host::GitHub => {
+                "inside a container action `localhost` is the container itself: use the label of the service \
+                 (`postgres:5432`, no `ports:` needed), or 172.17.0.1 for something on the runner"
+            }
+            Host::GitLab => "inside a job `localhost` is the job's own container: use the service's alias (`postgres:5432`)",
+            Host::Local => "inside a container `localhost` is the container itself: use --network host, or the host's address",
+        })
+    }
+}
+
+fn github(env: &Env, event: Option<&Json>) -> Ci {
+    let set = |name| get(env, name);
+    let repository = set("GITHUB_REPOSITORY");
+    let change = event.and_then(|event| pull_request(event, repository.as_deref()));
+    let head = event.and_then(|e| e.pointer("/pull_request/head/sha")).and_then(Json::as_str).map(str::to_owned);
+    let run_url = match (set("GITHUB_SERVER_URL"), &repository, set("GITHUB_RUN_ID")) {
+        (Some(server), Some(repository), Some(run)) => Some(format!("{server}/{repository}/actions/runs/{run}")),
+        _ => None,
+    };
+    Ci {
+        host: Host::GitHub,
+        commit: head.or_else(|| set("GITHUB_SHA")),
+        change,
+        run_url,
+        repository,
+        api_url: set("GITHUB_API_URL"),
+        outputs: set("GITHUB_OUTPUT").map(PathBuf::from),
+        summary: set("GITHUB_STEP_SUMMARY").map(PathBuf::from),
+        token: set("GITHUB_TOKEN"),
+        token_is_job_token: false,
+    }
+}
+
+/// `pull_request` events carry it whole; a comment's event only says that its issue is a pull request.
+fn pull_request(event: &Json, repository: Option<&str>) -> Option<Change> {
+    let number = |pointer| event.pointer(pointer).and_then(Json::as_u64);
+    if let Some(number) = number("/pull_request/number") {
+        let head = event.pointer("/pull_request/head/repo/full_name").and_then(Json::as_str);
+        return Some(Change { number, from_fork: head != repository });
+    }
+    event.pointer("/issue/pull_request")?;
+    Some(Change { number: number("/issue/number")?, from_fork: false })
+}
+
+fn gitlab_ci(env: &Env) -> Ci {
+    let set = |name| get(env, name);
+    let project = set("CI_PROJECT_ID");
+    let change = set("CI_MERGE_REQUEST_IID").and_then(|iid| iid.parse().ok()).map(|number| {
+        let source = set("CI_MERGE_REQUEST_SOURCE_PROJECT_ID");
+        Change { number, from_fork: source.is_some() && source != set("CI_MERGE_REQUEST_PROJECT_ID") }
+    });
+    let personal = set("GITLAB_TOKEN");
+    Ci {
+        host: Host::GitLab,
+        repository: set("CI_MERGE_REQUEST_PROJECT_ID").or(project),
+        commit: set("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA").or_else(|| set("CI_COMMIT_SHA")),
+        change,
+        run_url: set("CI_JOB_URL"),
+        api_url: set("CI_API_V4_URL"),
+        outputs: None,
+        summary: None,
+        token_is_job_token: personal.is_none(),
+        token: personal.or_else(|| set("CI_JOB_TOKEN")),
+    }
+}
+
+/// Whether this process lives in a container.
+pub fn in_container(env: &Env) -> bool {
+    Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists() || env.contains_key("KUBERNETES_SERVICE_HOST")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Env {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_pull_request_from_a_fork_is_known_and_its_head_is_the_commit() {
+        let event = json!({"pull_request": {"number": 7, "head": {"sha": "abc", "repo": {"full_name": "them/r"}}}});
+        let ci = Ci::detect(&env(&[("GITHUB_ACTIONS", "true"), ("GITHUB_REPOSITORY", "us/r"), ("GITHUB_SHA", "merge")]), Some(&event));
+        assert_eq!(ci.change, Some(Change { number: 7, from_fork: true }));
+        assert_eq!(ci.commit.as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn a_push_and_a_merge_queue_have_no_change() {
+        for event in [json!({"ref": "refs/heads/main"}), json!({"merge_group": {"head_sha": "x"}}), json!({"issue": {"number": 1}})] {
+            assert_eq!(Ci::detect(&env(&[("GITHUB_ACTIONS", "true")]), Some(&event)).change, None);
+        }
+    }
+
+    #[test]
+    fn gitlab_is_known_without_its_flag_and_a_job_token_is_told_apart() {
+        let ci = Ci::detect(
+            &env(&[
+                ("GITLAB_CI", "false"),
+                ("CI_API_V4_URL", "http://g/api/v4"),
+                ("CI_PIPELINE_ID", "1"),
+                ("CI_MERGE_REQUEST_IID", "7"),
+                ("CI_JOB_TOKEN", "t"),
+            ]),
+            None,
+        );
+        assert_eq!((ci.host, ci.token_is_job_token), (Host::GitLab, true));
+        assert_eq!(ci.change.map(|c| c.number), Some(7));
+    }
+}

@@ -1,0 +1,229 @@
+//! Files: read with an error that names them, written whole or not at all, owned by whoever owns the workspace.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Component, Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error("{path}: {why}")]
+    Io { path: String, why: String },
+    #[error("`{0}` leaves the workspace; paths are relative to mlops.yml and stay inside its folder")]
+    Outside(String),
+}
+
+fn io(path: &Path, error: &std::io::Error) -> FileError {
+    let why = match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => error.to_string(),
+    };
+    FileError::Io { path: path.display().to_string(), why }
+}
+
+/// The folder of `mlops.yml`: every path in it is relative to this one and stays inside.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    root: PathBuf,
+    /// Where files are written; elsewhere in a dry run.
+    writes: PathBuf,
+}
+
+impl Workspace {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        Self { writes: root.clone(), root }
+    }
+
+    /// The same files to read, but everything is written below another folder.
+    #[must_use]
+    pub fn writing_to(mut self, writes: impl Into<PathBuf>) -> Self {
+        self.writes = writes.into();
+        self
+    }
+
+    /// A path as a reader of the repository knows it: with the folder of `mlops.yml` in front.
+    pub fn shown(&self, relative: &str) -> String {
+        let root = self.root.strip_prefix(".").unwrap_or(&self.root);
+        root.join(relative).display().to_string()
+    }
+
+    /// A path from the configuration.
+    pub fn path(&self, relative: &str) -> Result<PathBuf, FileError> {
+        let path = Path::new(relative);
+        let mut depth = 0i32;
+        for part in path.components() {
+            match part {
+                Component::Normal(_) => depth += 1,
+                Component::CurDir => {}
+                Component::ParentDir => depth -= 1,
+                Component::RootDir | Component::Prefix(_) => return Err(FileError::Outside(relative.into())),
+            }
+            if depth < 0 {
+                return Err(FileError::Outside(relative.into()));
+            }
+        }
+        let joined = self.root.join(path);
+        // A symbolic link may not lead out either; what does not exist yet is judged by its nearest parent.
+        let existing = joined.ancestors().find(|p| p.exists()).unwrap_or(&self.root);
+        match (existing.canonicalize(), self.root.canonicalize()) {
+            (Ok(real), Ok(root)) if !real.starts_with(&root) => Err(FileError::Outside(relative.into())),
+            _ => Ok(joined),
+        }
+    }
+
+    pub fn read(&self, relative: &str) -> Result<Vec<u8>, FileError> {
+        let path = self.path(relative)?;
+        fs::read(&path).map_err(|e| io(Path::new(relative), &e))
+    }
+
+    pub fn read_text(&self, relative: &str) -> Result<String, FileError> {
+        String::from_utf8(self.read(relative)?).map_err(|_| FileError::Io { path: relative.into(), why: "it is not UTF-8 text".into() })
+    }
+
+    /// The regular files of a folder, by name.
+    pub fn list(&self, relative: &str) -> Result<Vec<String>, FileError> {
+        let path = self.path(relative)?;
+        let entries = fs::read_dir(&path).map_err(|e| io(Path::new(relative), &e))?;
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| io(Path::new(relative), &e))?;
+            if entry.path().is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whole or not at all: a temporary file beside the target, then a rename. True when the content was new.
+    pub fn write(&self, relative: &str, content: &[u8]) -> Result<bool, FileError> {
+        self.path(relative)?; // judged against the real folder, also when another one is written to
+        write(&self.writes.join(relative), content, &self.writes)
+    }
+
+    /// The digest and the size of a file, or of all files of a folder with their names.
+    pub fn digest(&self, relative: &str) -> Result<(String, u64), FileError> {
+        let path = self.path(relative)?;
+        if !path.is_dir() {
+            let content = self.read(relative)?;
+            return Ok((sha256(&content), content.len() as u64));
+        }
+        let mut files = Vec::new();
+        walk(&path, &mut files)?;
+        let (mut all, mut size) = (Sha256::new(), 0);
+        for file in files {
+            let content = fs::read(&file).map_err(|e| io(&file, &e))?;
+            size += content.len() as u64;
+            all.update(format!("{} {}\n", sha256(&content), file.strip_prefix(&path).unwrap_or(&file).display()));
+        }
+        Ok((hex(&all.finalize()), size))
+    }
+}
+
+fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
+    let entries = fs::read_dir(dir).map_err(|e| io(dir, &e))?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|e| e.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() { walk(&path, files)? } else { files.push(path) }
+    }
+    Ok(())
+}
+
+/// Writes to an absolute path; folders are made, and everything belongs to the owner of `root`.
+pub fn write(path: &Path, content: &[u8], root: &Path) -> Result<bool, FileError> {
+    if fs::read(path).is_ok_and(|old| old == content) {
+        return Ok(false);
+    }
+    let dir = path.parent().unwrap_or(root);
+    let owner = fs::metadata(root).ok().map(|m| (m.uid(), m.gid()));
+    make_dirs(dir, owner)?;
+    let mut file =
+        tempfile::Builder::new().prefix(".mlops-").permissions(fs::Permissions::from_mode(0o644)).tempfile_in(dir).map_err(|e| io(dir, &e))?;
+    file.write_all(content).map_err(|e| io(path, &e))?;
+    give(file.path(), owner);
+    file.persist(path).map_err(|e| io(path, &e.error))?;
+    Ok(true)
+}
+
+fn make_dirs(dir: &Path, owner: Option<(u32, u32)>) -> Result<(), FileError> {
+    if dir.as_os_str().is_empty() || dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        make_dirs(parent, owner)?;
+    }
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(io(dir, &e)),
+        _ => give(dir, owner),
+    }
+    Ok(())
+}
+
+/// Root inside a container must not leave files that the runner's next checkout cannot remove.
+fn give(path: &Path, owner: Option<(u32, u32)>) {
+    if let Some((uid, gid)) = owner.filter(|_| nix::unistd::Uid::effective().is_root()) {
+        let _ = chown(path, Some(uid), Some(gid));
+    }
+}
+
+/// Adds to a file that a CI runner gave us (outputs, step summary).
+pub fn append(path: &Path, text: &str) -> Result<(), FileError> {
+    let file = fs::OpenOptions::new().create(true).append(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| io(path, &e))
+}
+
+pub fn sha256(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_inside_the_workspace() {
+        let dir = tempfile::tempdir().expect("dir");
+        std::os::unix::fs::symlink("/etc", dir.path().join("link")).expect("link");
+        let workspace = Workspace::new(dir.path());
+        assert!(workspace.path("a/b.csv").is_ok() && workspace.path("a/../b").is_ok());
+        for outside in ["../x", "/etc/passwd", "a/../../x", "link/passwd"] {
+            assert!(workspace.path(outside).is_err(), "{outside}");
+        }
+    }
+
+    #[test]
+    fn writing_says_whether_anything_changed_and_leaves_no_temporary_file() {
+        let dir = tempfile::tempdir().expect("dir");
+        let workspace = Workspace::new(dir.path());
+        assert!(workspace.write("a/b.txt", b"1").expect("new"));
+        assert!(!workspace.write("a/b.txt", b"1").expect("same"));
+        assert!(workspace.write("a/b.txt", b"2").expect("other"));
+        assert_eq!(workspace.list("a").expect("list"), ["b.txt"]);
+    }
+
+    #[test]
+    fn a_folders_digest_sees_names_and_contents() {
+        let dir = tempfile::tempdir().expect("dir");
+        let workspace = Workspace::new(dir.path());
+        workspace.write("m/a", b"1").expect("a");
+        workspace.write("m/b", b"2").expect("b");
+        let first = workspace.digest("m").expect("digest");
+        fs::rename(dir.path().join("m/b"), dir.path().join("m/c")).expect("rename");
+        let second = workspace.digest("m").expect("digest");
+        assert_ne!(first.0, second.0);
+        assert_eq!((first.1, second.1), (2, 2));
+    }
+}

@@ -1,0 +1,72 @@
+//! What the server's catalog knows of tables: asked once, answers many checks at no scan.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Transaction;
+
+use crate::names::TableName;
+
+/// A table as the catalog describes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// In the table's order.
+    pub columns: Vec<ColumnFacts>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnFacts {
+    pub name: String,
+    /// As `format_type` prints it: `timestamp with time zone`, `numeric(12,4)`.
+    pub type_name: String,
+    pub not_null: bool,
+}
+
+impl Table {
+    pub fn column(&self, name: &str) -> Option<&ColumnFacts> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// The tables that exist among those asked for, and the names of all that could have been meant.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    pub tables: BTreeMap<TableName, Table>,
+    pub known: Vec<String>,
+}
+
+pub async fn read(client: &Transaction<'_>, names: &[TableName]) -> Result<Catalog, tokio_postgres::Error> {
+    let quoted: Vec<String> = names.iter().map(TableName::quoted).collect();
+    let rows = client
+        .query(
+            "select x.at::int, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull \
+             from unnest($1::text[]) with ordinality x(name, at) \
+             join pg_class c on c.oid = to_regclass(x.name) and c.relkind in ('r', 'p', 'v', 'm', 'f') \
+             left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped \
+             order by x.at, a.attnum",
+            &[&quoted],
+        )
+        .await?;
+    let mut tables: BTreeMap<TableName, Table> = BTreeMap::new();
+    for row in rows {
+        let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or(1);
+        let table = tables.entry(names[at - 1].clone()).or_default();
+        if let Some(name) = row.get::<_, Option<String>>(1) {
+            table.columns.push(ColumnFacts { name, type_name: row.get(2), not_null: row.get(3) });
+        }
+    }
+    let known = if tables.len() < names.len() { all_tables(client).await? } else { Vec::new() };
+    Ok(Catalog { tables, known })
+}
+
+async fn all_tables(client: &Transaction<'_>) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select case when pg_table_is_visible(c.oid) then c.relname::text else n.nspname || '.' || c.relname end \
+             from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname not in ('pg_catalog', 'information_schema') \
+             order by 1",
+            &[],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

@@ -1,0 +1,92 @@
+//! What went wrong at a server: the endpoint, what was being done, and the server's own words.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+
+use tokio_postgres::error::{DbError, SqlState};
+
+/// An error that names its server.
+#[derive(Debug, thiserror::Error)]
+#[error("{endpoint}: {doing} failed: {trouble}")]
+pub struct PgError {
+    pub endpoint: String,
+    pub doing: String,
+    pub trouble: Trouble,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The connection could not be made or was lost.
+    #[error("{0}")]
+    Lost(String),
+    /// The server refused the user, the password or the database.
+    #[error("{0}")]
+    Refused(String),
+    /// The server rejected a statement.
+    #[error("{0}")]
+    Statement(String),
+    /// The settings make no sense.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl PgError {
+    pub fn new(endpoint: &str, doing: &str, trouble: Trouble) -> Self {
+        Self { endpoint: endpoint.into(), doing: doing.into(), trouble }
+    }
+
+    pub(super) fn from_source(endpoint: &str, doing: &str, source: &tokio_postgres::Error) -> Self {
+        let text = describe(source);
+        let trouble = match source.code() {
+            None => Trouble::Lost(text),
+            Some(code) if code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME => Trouble::Refused(text),
+            Some(code) if is_connection(code) => Trouble::Lost(text),
+            Some(_) => Trouble::Statement(text),
+        };
+        Self::new(endpoint, doing, trouble)
+    }
+
+    /// Whether waiting may help: a server that is starting, a name that is not known yet.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.trouble, Trouble::Lost(_))
+    }
+
+    /// Whether the statement itself is wrong, rather than the way to the server.
+    pub fn is_statement(&self) -> bool {
+        matches!(self.trouble, Trouble::Statement(_))
+    }
+}
+
+fn is_connection(code: &SqlState) -> bool {
+    let class = &code.code()[..2];
+    class == "08" || class == "53" || [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code)
+}
+
+/// The server's code, where the server has spoken.
+pub fn sql_state(error: &tokio_postgres::Error) -> Option<&str> {
+    error.code().map(SqlState::code)
+}
+
+/// The whole story in one text; the driver's own `Display` says only "db error".
+pub fn describe(error: &tokio_postgres::Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        return describe_db(db);
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let _ = write!(text, ": {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+fn describe_db(db: &DbError) -> String {
+    let mut text = format!("{} ({})", db.message(), db.code().code());
+    for (label, part) in [("detail", db.detail()), ("hint", db.hint()), ("where", db.where_())] {
+        if let Some(part) = part {
+            let _ = write!(text, "; {label}: {}", part.replace('\n', " "));
+        }
+    }
+    text
+}

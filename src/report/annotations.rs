@@ -1,0 +1,85 @@
+use async_trait::async_trait;
+use schemars::JsonSchema;
+
+use super::{Delivery, Sink, print};
+use crate::catalogue::Named;
+use crate::outcome::{Outcome, RunReport, Status};
+use crate::ports::ci::Host;
+
+/// Errors and warnings at their line of `mlops.yml` or of a migration, in the diff of a GitHub pull request.
+///
+/// GitHub keeps ten of each level a step; the last one says how many more there are.
+#[derive(Debug, Default, JsonSchema)]
+pub(super) struct Annotations {}
+
+impl Named for Annotations {
+    const NAME: &'static str = "annotations";
+}
+
+const KEPT: usize = 10;
+
+#[async_trait]
+impl Sink for Annotations {
+    async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
+        if to.ci.host != Host::GitHub || to.json_only {
+            return Ok(None);
+        }
+        let text = render(report);
+        print(&text)?;
+        Ok((!text.is_empty()).then(|| format!("{} annotations", text.lines().count())))
+    }
+}
+
+fn render(report: &RunReport) -> String {
+    let mut text = String::new();
+    for (command, statuses) in [("error", &[Status::Failed, Status::Broken][..]), ("warning", &[Status::Warned][..])] {
+        let all: Vec<&Outcome> = report.findings().map(|(_, o)| o).filter(|o| statuses.contains(&o.status)).collect();
+        let shown = if all.len() > KEPT { KEPT - 1 } else { all.len() };
+        all[..shown].iter().for_each(|outcome| text.push_str(&annotation(command, outcome)));
+        if all.len() > shown {
+            text.push_str(&format!("::{command} title=mlops::+{} more, see the step summary\n", all.len() - shown));
+        }
+    }
+    text
+}
+
+fn annotation(command: &str, outcome: &Outcome) -> String {
+    let place = outcome.location.as_ref().map(|l| format!("file={},line={},col={},", property(&l.file), l.line, l.column)).unwrap_or_default();
+    let title = property(&format!("{} {}", outcome.subject, outcome.name));
+    let message: String = outcome.message.chars().take(4_000).collect();
+    format!("::{command} {place}title={title}::{}\n", data(&message))
+}
+
+/// The order matters: the percent sign first.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::report;
+    use super::*;
+
+    #[test]
+    fn foreign_text_stays_one_command() {
+        let text = render(&report());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert_eq!(lines[0], "::error file=mlops.yml,line=12,col=7,title=flights.carrier in::1 row | has ::error:: `another` <value>%0Ain it");
+        assert!(lines[2].starts_with("::warning file=mlops.yml,line=12,col=7,title=flights.tailnum references::16%25"), "{text}");
+    }
+
+    #[test]
+    fn the_tenth_says_how_many_more_there_are() {
+        let mut report = report();
+        let failed = report.stages[0].outcomes[2].clone();
+        report.stages[0].outcomes.extend(vec![failed; 20]);
+        let text = render(&report);
+        assert_eq!(text.lines().filter(|l| l.starts_with("::error")).count(), 10);
+        assert!(text.contains("+13 more"), "{text}");
+    }
+}

@@ -1,0 +1,24 @@
+use async_trait::async_trait;
+use schemars::JsonSchema;
+
+use super::{Delivery, Sink};
+use crate::catalogue::Named;
+use crate::outcome::RunReport;
+
+/// `report.json`: the whole run, in a versioned format with a published JSON Schema.
+#[derive(Debug, Default, JsonSchema)]
+pub(super) struct Json {}
+
+impl Named for Json {
+    const NAME: &'static str = "json";
+}
+
+#[async_trait]
+impl Sink for Json {
+    async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
+        let text = serde_json::to_string_pretty(report)? + "\n";
+        let path = format!("{}/report.json", to.dir);
+        to.workspace.write(&path, text.as_bytes())?;
+        Ok(Some(path))
+    }
+}

@@ -1,0 +1,91 @@
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use schemars::JsonSchema;
+
+use super::{Delivery, Sink};
+use crate::catalogue::Named;
+use crate::outcome::{Outcome, RunReport, StageReport, Status};
+
+/// `junit.xml`: every outcome as a test case, for the test views of GitHub and GitLab.
+///
+/// Failed becomes a failure, broken an error. `classname` and `name` together are unique, and the text stands in the
+/// element: GitLab drops duplicates and shows nothing else.
+#[derive(Debug, Default, JsonSchema)]
+pub(super) struct Junit {}
+
+impl Named for Junit {
+    const NAME: &'static str = "junit";
+}
+
+#[async_trait]
+impl Sink for Junit {
+    async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
+        let path = format!("{}/junit.xml", to.dir);
+        to.workspace.write(&path, render(report)?.as_bytes())?;
+        Ok(Some(path))
+    }
+}
+
+fn render(report: &RunReport) -> anyhow::Result<String> {
+    let mut junit = Report::new(format!("mlops {}", report.project));
+    junit.set_time(report.elapsed);
+    let mut seen = BTreeMap::new();
+    for stage in &report.stages {
+        let mut suite = TestSuite::new(stage.name.clone());
+        suite.set_time(stage.elapsed);
+        suite.add_test_cases(stage.outcomes.iter().map(|outcome| case(stage, outcome, &mut seen)));
+        junit.add_test_suite(suite);
+    }
+    Ok(junit.to_string()?)
+}
+
+fn case(stage: &StageReport, outcome: &Outcome, seen: &mut BTreeMap<(String, String), usize>) -> TestCase {
+    let class = format!("{}.{}", stage.name, outcome.subject);
+    let times = seen.entry((class.clone(), outcome.name.clone())).or_default();
+    *times += 1;
+    let name = if *times == 1 { outcome.name.clone() } else { format!("{} #{times}", outcome.name) };
+    let text = std::iter::once(&outcome.message).chain(&outcome.evidence).cloned().collect::<Vec<_>>().join("\n");
+    let mut status = match outcome.status {
+        Status::Passed | Status::Warned => TestCaseStatus::success(),
+        Status::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Status::Broken => TestCaseStatus::non_success(NonSuccessKind::Error),
+        Status::Skipped => TestCaseStatus::skipped(),
+    };
+    if outcome.status != Status::Passed && outcome.status != Status::Warned {
+        status.set_message(outcome.message.clone()).set_type(outcome.name.clone()).set_description(text.clone());
+    }
+    let mut case = TestCase::new(name, status);
+    case.set_classname(class).set_time(outcome.elapsed);
+    if outcome.status == Status::Warned {
+        case.set_system_out(format!("warning: {text}"));
+    }
+    if let Some(location) = &outcome.location {
+        case.extra.insert("file".into(), location.file.clone().into());
+        case.extra.insert("line".into(), location.line.to_string().into());
+    }
+    case
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::report;
+    use super::*;
+
+    #[test]
+    fn every_outcome_is_a_case_with_a_name_of_its_own_and_its_text_inside() {
+        let xml = render(&report()).expect("xml");
+        for expected in [
+            "<testcase name=\"in\" classname=\"check.flights.carrier\"",
+            "<testcase name=\"in #2\" classname=\"check.flights.carrier\"",
+            "<failure message=\"1 row | has ::error:: `another` &lt;value&gt;",
+            "<error message=\"could not be evaluated: lost\" type=\"in\">could not be evaluated: lost</error>",
+            "tests=\"5\" failures=\"1\" errors=\"1\"",
+            "<skipped",
+        ] {
+            assert!(xml.contains(expected), "{expected} is not in\n{xml}");
+        }
+        assert!(!xml.contains('\u{1b}'), "an escape character makes XML unreadable");
+    }
+}

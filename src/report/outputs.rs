@@ -1,0 +1,70 @@
+use async_trait::async_trait;
+use schemars::JsonSchema;
+
+use super::{Delivery, Sink};
+use crate::catalogue::Named;
+use crate::outcome::{RunReport, Verdict};
+use crate::ports::ci::Host;
+use crate::ports::files;
+
+/// What the next step reads: the outputs of the GitHub action, and `outputs.env` as GitLab's dotenv report.
+///
+/// Values are short words, numbers and paths: GitHub drops an output in which it sees a secret.
+#[derive(Debug, Default, JsonSchema)]
+pub(super) struct Outputs {}
+
+impl Named for Outputs {
+    const NAME: &'static str = "outputs";
+}
+
+#[async_trait]
+impl Sink for Outputs {
+    async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
+        let path = format!("{}/outputs.env", to.dir);
+        let dotenv = |(key, value): &(&str, String)| format!("MLOPS_{}={value}\n", key.to_uppercase().replace('-', "_"));
+        let values = values(report, to.dir);
+        to.workspace.write(&path, values.iter().map(dotenv).collect::<String>().as_bytes())?;
+        if let (Host::GitHub, Some(file)) = (to.ci.host, &to.ci.outputs) {
+            files::append(file, &values.iter().map(|(key, value)| format!("{key}={value}\n")).collect::<String>())?;
+        }
+        Ok(Some(path))
+    }
+}
+
+/// The names are the outputs of `action.yml`.
+pub(super) fn values(report: &RunReport, dir: &str) -> Vec<(&'static str, String)> {
+    let verdict = match report.verdict {
+        Verdict::Passed => "passed",
+        Verdict::Warned => "warned",
+        Verdict::Failed => "failed",
+        Verdict::Broken => "broken",
+    };
+    let count = |word: &str| report.counts.get(word).copied().unwrap_or(0).to_string();
+    vec![
+        ("verdict", verdict.into()),
+        ("passed", count("passed")),
+        ("warned", count("warned")),
+        ("failed", count("failed")),
+        ("broken", count("broken")),
+        ("skipped", count("skipped")),
+        ("report", format!("{dir}/report.json")),
+        ("junit", format!("{dir}/junit.xml")),
+        (
+            "manifests",
+            if report.stages.iter().any(|s| s.name == "manifests" && !s.artifacts.is_empty()) { format!("{dir}/deploy") } else { String::new() },
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::report;
+    use super::*;
+
+    #[test]
+    fn values_fit_one_line_and_gitlabs_limits() {
+        let values = values(&report(), "mlops-out");
+        assert!(values.len() <= 20 && values.iter().all(|(_, value)| !value.contains(['\n', '\r'])));
+        assert_eq!(values[0], ("verdict", "failed".to_owned()));
+    }
+}

@@ -1,0 +1,79 @@
+//! Which seeds have to be loaded, given what the history remembers.
+
+use super::{Mode, Task};
+
+/// What is known of one seed before anything is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) digest: String,
+    /// The table's identity now; `None` for a script.
+    pub(super) relation: Option<u32>,
+    pub(super) has_rows: bool,
+    /// The digest and the relation of the last load.
+    pub(super) last: Option<(String, Option<u32>)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Load,
+    Unchanged,
+    NotEmpty,
+}
+
+/// A table that was emptied or made anew since the last load is loaded again. When one replaced table changes, all of
+/// them are: they refer to each other, and only together can they be emptied.
+pub(super) fn decide(tasks: &[(Task, Known)]) -> Vec<Action> {
+    let single = |(task, known): &(Task, Known)| match task {
+        Task::Table { mode: Mode::IfEmpty, .. } if known.has_rows => Action::NotEmpty,
+        Task::Table { mode: Mode::IfEmpty, .. } => Action::Load,
+        Task::Table { .. } if !known.has_rows => Action::Load,
+        _ if known.last.as_ref().is_some_and(|(digest, relation)| *digest == known.digest && *relation == known.relation) => Action::Unchanged,
+        _ => Action::Load,
+    };
+    let mut actions: Vec<Action> = tasks.iter().map(single).collect();
+    let replaced = |task: &Task| matches!(task, Task::Table { mode: Mode::Replace, .. });
+    let any = tasks.iter().zip(&actions).any(|((task, _), action)| replaced(task) && *action == Action::Load);
+    if any {
+        for ((task, _), action) in tasks.iter().zip(&mut actions) {
+            // What was appended to a table that is emptied now must come back, and scripts build on the tables.
+            if *action == Action::Unchanged && !matches!(task, Task::Table { mode: Mode::IfEmpty, .. }) {
+                *action = Action::Load;
+            }
+        }
+    }
+    actions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::TableName;
+
+    fn table(name: &str, mode: Mode, digest: &str, last: Option<&str>) -> (Task, Known) {
+        let task = Task::Table { table: TableName::parse(name).expect("name"), file: "f.csv".into(), mode };
+        let last = last.map(|digest| (digest.to_owned(), Some(1)));
+        (task, Known { digest: digest.into(), relation: Some(1), has_rows: true, last })
+    }
+
+    #[test]
+    fn the_second_run_loads_nothing() {
+        let tasks = [table("a", Mode::Replace, "1", Some("1")), table("b", Mode::Append, "1", Some("1")), table("c", Mode::IfEmpty, "1", None)];
+        assert_eq!(decide(&tasks), [Action::Unchanged, Action::Unchanged, Action::NotEmpty]);
+    }
+
+    #[test]
+    fn one_changed_file_reloads_every_replaced_table() {
+        let tasks = [table("a", Mode::Replace, "1", Some("1")), table("b", Mode::Replace, "2", Some("1"))];
+        assert_eq!(decide(&tasks), [Action::Load, Action::Load]);
+    }
+
+    #[test]
+    fn an_emptied_or_recreated_table_is_loaded_again() {
+        let mut emptied = table("a", Mode::Replace, "1", Some("1"));
+        emptied.1.has_rows = false;
+        let mut recreated = table("b", Mode::Append, "1", Some("1"));
+        recreated.1.relation = Some(2);
+        assert_eq!(decide(&[emptied]), [Action::Load]);
+        assert_eq!(decide(&[recreated]), [Action::Load]);
+    }
+}

@@ -1,0 +1,111 @@
+//! What the stages share: the clients, the workspace, and what earlier stages found out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use anyhow::Context;
+use tokio::sync::OnceCell;
+
+use crate::migrate::{self, MigrateError, Source};
+use crate::ports::ci::Ci;
+use crate::ports::files::Workspace;
+use crate::ports::postgres::throwaway::Throwaway;
+use crate::ports::postgres::{Address, Postgres};
+use crate::secret::Mask;
+
+/// Which server a run works on.
+#[derive(Debug, Clone)]
+pub enum Target {
+    Server(Address),
+    /// A private server, gone with the run. The address has no URL yet.
+    Throwaway {
+        settings: Address,
+        bin: Option<PathBuf>,
+        path: String,
+        base: PathBuf,
+    },
+}
+
+/// Facts that one stage leaves for another.
+#[derive(Debug, Default, Clone)]
+pub struct Facts {
+    /// The last migration.
+    pub schema_revision: Option<String>,
+    /// Name → sha256 of the rows.
+    pub datasets: BTreeMap<String, String>,
+    /// `name` and `version` of the registered model.
+    pub registered: Option<(String, String)>,
+}
+
+pub struct Env {
+    pub project: String,
+    pub target: Target,
+    /// The registry's own database, where it has one.
+    pub registry: Option<Address>,
+    pub workspace: Workspace,
+    /// The folder of reports, relative to the workspace.
+    pub out: String,
+    pub ci: Ci,
+    pub in_container: bool,
+    pub mask: Mask,
+    pub facts: Mutex<Facts>,
+    database: OnceCell<Postgres>,
+    own_tables: OnceCell<()>,
+    // Declared last: the server goes after the connections.
+    throwaway: Mutex<Option<Throwaway>>,
+}
+
+impl Env {
+    pub fn new(project: String, target: Target, registry: Option<Address>, workspace: Workspace, out: String, ci: Ci, mask: Mask) -> Self {
+        Self {
+            project,
+            target,
+            registry,
+            workspace,
+            out,
+            ci,
+            in_container: false,
+            mask,
+            facts: Mutex::default(),
+            database: OnceCell::new(),
+            own_tables: OnceCell::new(),
+            throwaway: Mutex::new(None),
+        }
+    }
+
+    /// The server that `connect` has reached.
+    pub fn database(&self) -> anyhow::Result<&Postgres> {
+        self.database.get().context("there is no connection to the database")
+    }
+
+    pub(super) fn set_database(&self, server: Postgres, throwaway: Option<Throwaway>) {
+        let _ = self.database.set(server);
+        if let Ok(mut slot) = self.throwaway.lock() {
+            *slot = throwaway;
+        }
+    }
+
+    /// The database with the tool's own tables in it.
+    pub async fn database_with_own_tables(&self) -> anyhow::Result<&Postgres> {
+        let server = self.database()?;
+        self.own_tables.get_or_try_init(|| own_tables(server)).await?;
+        Ok(server)
+    }
+
+    pub fn facts(&self) -> Facts {
+        self.facts.lock().map(|facts| facts.clone()).unwrap_or_default()
+    }
+
+    pub fn learn(&self, what: impl FnOnce(&mut Facts)) {
+        if let Ok(mut facts) = self.facts.lock() {
+            what(&mut facts);
+        }
+    }
+}
+
+/// The tool's own migrations, applied by the same engine as the user's.
+pub(super) async fn own_tables(server: &Postgres) -> Result<(), MigrateError> {
+    let run = migrate::up(server, Source::Own, &migrate::own_migrations(), migrate::Options::default()).await;
+    run.trouble.map_or(Ok(()), Err)
+}

@@ -1,0 +1,114 @@
+//! The stages of a run: thin, one file each, in front of the domains.
+
+mod check;
+mod connect;
+mod env;
+mod evaluate;
+mod manifests;
+mod migrate;
+mod register;
+mod seed;
+mod snapshot;
+
+pub use self::env::{Env, Target};
+pub use self::migrate::{Migrate, outcomes as migration_outcomes};
+
+use async_trait::async_trait;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::mistakes::Mistakes;
+use crate::node::Node;
+use crate::outcome::{Outcome, StageReport};
+
+/// What a stage did.
+#[derive(Debug, Default)]
+pub struct Done {
+    pub outcomes: Vec<Outcome>,
+    /// What a reader wants to know when all went well.
+    pub summary: String,
+    /// Files written.
+    pub artifacts: Vec<String>,
+}
+
+impl Done {
+    pub fn new(outcomes: Vec<Outcome>, summary: impl Into<String>) -> Self {
+        Self { outcomes, summary: summary.into(), artifacts: Vec::new() }
+    }
+}
+
+/// One stage, with its settings.
+#[async_trait]
+pub trait Stage: Send + Sync {
+    /// What it would do, a line each; no I/O.
+    fn describe(&self) -> Vec<String>;
+
+    /// Does it. A failed gate is an outcome; `Err` is what could not be evaluated.
+    async fn run(&self, env: &Env, earlier: &[StageReport]) -> anyhow::Result<Done>;
+}
+
+/// A stage in the catalogue.
+pub struct Kind {
+    pub name: &'static str,
+    /// The part of `mlops.yml` that makes it run, dotted.
+    pub section: &'static str,
+    /// Stages that must have passed, where they run at all.
+    pub needs: &'static [&'static str],
+    /// Whether it needs a database.
+    pub database: bool,
+    doc: fn(&mut SchemaGenerator) -> Schema,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+    pub build: fn(&Node, &str, &mut Mistakes) -> Option<Box<dyn Stage>>,
+}
+
+/// What a stage type says of itself. Its doc comment is its documentation.
+pub trait StageType: Stage + JsonSchema + Sized + 'static {
+    const NAME: &'static str;
+    const SECTION: &'static str;
+    const NEEDS: &'static [&'static str];
+    const DATABASE: bool = true;
+
+    /// From its section; `file` is where locations point to.
+    fn build(node: &Node, file: &str, mistakes: &mut Mistakes) -> Option<Self>;
+
+    /// The schema of its section.
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        Self::json_schema(generator)
+    }
+}
+
+fn kind<T: StageType>() -> Kind {
+    Kind {
+        name: T::NAME,
+        section: T::SECTION,
+        needs: T::NEEDS,
+        database: T::DATABASE,
+        doc: T::json_schema,
+        schema: T::schema,
+        build: |node, file, mistakes| T::build(node, file, mistakes).map(|stage| Box::new(stage) as Box<dyn Stage>),
+    }
+}
+
+impl Kind {
+    pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        (self.schema)(generator)
+    }
+
+    pub fn doc(&self) -> String {
+        let schema = (self.doc)(&mut SchemaGenerator::default());
+        schema.get("description").and_then(|d| d.as_str()).unwrap_or_default().to_owned()
+    }
+}
+
+/// Every stage, in the order in which they run.
+pub fn kinds() -> Vec<Kind> {
+    vec![
+        kind::<connect::Connect>(),
+        kind::<Migrate>(),
+        kind::<seed::Seed>(),
+        kind::<check::Check>(),
+        kind::<snapshot::Snapshot>(),
+        kind::<evaluate::Evaluate>(),
+        kind::<register::Register>(),
+        kind::<manifests::Manifests>(),
+    ]
+}
