@@ -179,7 +179,10 @@ pub fn with_inputs(args: Vec<String>, env: &BTreeMap<String, String>) -> Result<
         return Ok(args);
     }
     for (name, _, flag) in inputs() {
-        let Some(value) = env.get(&format!("INPUT_{}", name.to_uppercase())).map(|v| v.trim()).filter(|v| !v.is_empty()) else { continue };
+        // GitHub keeps the dashes of a name; GitLab's variables cannot hold them.
+        let dashed = format!("INPUT_{}", name.to_uppercase());
+        let given = env.get(&dashed).or_else(|| env.get(&dashed.replace('-', "_")));
+        let Some(value) = given.map(|v| v.trim()).filter(|v| !v.is_empty()) else { continue };
         let option = format!("--{name}");
         if args.iter().any(|arg| *arg == option || arg.starts_with(&format!("{option}="))) {
             continue;

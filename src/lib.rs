@@ -14,7 +14,7 @@
 
 // 5 shell
 pub mod cli;
-pub mod commands;
+mod commands;
 // 4 course
 mod pipeline;
 // 3 faces

@@ -35,6 +35,7 @@ pub struct StatusRow {
 }
 
 struct Row {
+    version: String,
     name: String,
     checksum: String,
     applied_at: String,
@@ -48,7 +49,7 @@ pub async fn up(server: &Postgres, source: Source, migrations: &[Migration], opt
         ensure_history(client, server).await?;
         let history = read_history(client, server, source).await?;
         run.before = history.len();
-        run.head = history.keys().next_back().map(|(_, version)| version.clone());
+        run.head = history.values().next_back().map(|row| row.version.clone());
         for migration in pending(&history, migrations)? {
             let started = Instant::now();
             let tail = format!(
@@ -75,9 +76,13 @@ pub async fn down(server: &Postgres, source: Source, migrations: &[Migration], s
         pending(&history, migrations)?; // edited, gone and out of order are refused both ways
         let applied: Vec<&Migration> = migrations.iter().filter(|m| history.contains_key(&order(&m.version))).collect();
         run.before = applied.len();
+        // Known before the first one is undone.
+        if let Some(migration) = applied.iter().rev().take(steps).find(|m| m.down.is_none()) {
+            return Err(MigrateError::NoDown { file: migration.down_file.clone() });
+        }
         for migration in applied.iter().rev().take(steps) {
             let started = Instant::now();
-            let Some(sql) = &migration.down else { return Err(MigrateError::NoDown { file: migration.down_file.clone() }) };
+            let sql = migration.down.as_deref().unwrap_or_default();
             let tail = format!("delete from mlops.migration where source = {} and version = {}", literal(source.word()), literal(&migration.version));
             execute(client, server, migration, Direction::Down, sql, &tail, options).await?;
             run.done.push(Applied { id: migration.id(), file: migration.down_file.clone(), elapsed: started.elapsed() });
@@ -134,7 +139,7 @@ async fn read_history(client: &Client, server: &Postgres, source: Source) -> Res
     let sql =
         "select version, name, checksum, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') from mlops.migration where source = $1";
     let rows = client.query(sql, &[&source.word()]).await.map_err(|e| server.error("reading the migration history", &e))?;
-    Ok(rows.iter().map(|r| (order(r.get(0)), Row { name: r.get(1), checksum: r.get(2), applied_at: r.get(3) })).collect())
+    Ok(rows.iter().map(|r| (order(r.get(0)), Row { version: r.get(0), name: r.get(1), checksum: r.get(2), applied_at: r.get(3) })).collect())
 }
 
 /// Versions in numeric order, however they are written.
@@ -146,7 +151,7 @@ fn order(version: &str) -> (usize, String) {
 /// What is not applied yet, once the history and the files agree on the rest.
 fn pending<'a>(history: &History, migrations: &'a [Migration]) -> Result<Vec<&'a Migration>, MigrateError> {
     let mut known: Vec<_> = history.keys().cloned().collect();
-    let head = history.keys().next_back();
+    let head = history.last_key_value();
     let mut pending = Vec::new();
     for migration in migrations {
         let place = order(&migration.version);
@@ -155,15 +160,15 @@ fn pending<'a>(history: &History, migrations: &'a [Migration]) -> Result<Vec<&'a
                 return Err(MigrateError::Edited { version: migration.version.clone(), file: migration.file.clone() });
             }
             Some(_) => known.retain(|key| *key != place),
-            None if head.is_some_and(|head| place < *head) => {
-                let head = head.map(|(_, version)| version.clone()).unwrap_or_default();
+            None if head.is_some_and(|(head, _)| place < *head) => {
+                let head = head.map(|(_, row)| row.version.clone()).unwrap_or_default();
                 return Err(MigrateError::OutOfOrder { file: migration.file.clone(), head });
             }
             None => pending.push(migration),
         }
     }
     match known.first() {
-        Some(gone) => Err(MigrateError::Gone { version: gone.1.clone(), name: history[gone].name.clone() }),
+        Some(gone) => Err(MigrateError::Gone { version: history[gone].version.clone(), name: history[gone].name.clone() }),
         None => Ok(pending),
     }
 }

@@ -148,9 +148,9 @@ mod tests {
         let text = Page { host: Host::Local, colour: false, quiet: false }.render(&report());
         for expected in [
             "⊘ check      0.04 s  4 checks on 1 table",
-            "  ✓ flights  rows                   27,004 rows; must be at least 1000",
+            "  ✓ flights  rows                27,004 rows; must be at least 1000",
             "      mlops.yml:12:7",
-            "– register            check broken",
+            "– register           check broken",
             "flights: failed (1 passed, 1 warned, 1 failed, 1 broken, 1 skipped in 1.5 s)",
         ] {
             assert!(text.contains(expected), "{expected:?} is not in\n{text}");

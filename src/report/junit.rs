@@ -81,7 +81,7 @@ mod tests {
             "<testcase name=\"in #2\" classname=\"check.flights.carrier\"",
             "<failure message=\"1 row | has ::error:: `another` &lt;value&gt;",
             "<error message=\"could not be evaluated: lost\" type=\"in\">could not be evaluated: lost</error>",
-            "tests=\"5\" failures=\"1\" errors=\"1\"",
+            "tests=\"5\" skipped=\"1\" failures=\"1\" errors=\"1\"",
             "<skipped",
         ] {
             assert!(xml.contains(expected), "{expected} is not in\n{xml}");

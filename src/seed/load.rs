@@ -101,11 +101,15 @@ async fn remember(transaction: &Transaction<'_>, server: &Postgres, task: &Task,
 
 /// All replaced tables in one statement: they may refer to each other.
 async fn empty_replaced(transaction: &Transaction<'_>, server: &Postgres, tasks: &[(Task, Known)], actions: &[Action]) -> Result<(), SeedError> {
-    let full = |(task, known): &&(Task, Known)| matches!(task, Task::Table { mode: Mode::Replace, .. }) && known.has_rows;
-    let loads = tasks.iter().zip(actions).filter(|(_, action)| **action == Action::Load).map(|(task, _)| task);
-    let tables: Vec<String> =
-        loads.filter(full).filter_map(|(task, _)| if let Task::Table { table, .. } = task { Some(table.quoted()) } else { None }).collect();
-    if tables.is_empty() {
+    let mut tables = Vec::new();
+    let mut any_rows = false;
+    for ((task, known), _) in tasks.iter().zip(actions).filter(|(_, action)| **action == Action::Load) {
+        if let Task::Table { table, mode: Mode::Replace, .. } = task {
+            tables.push(table.quoted());
+            any_rows |= known.has_rows;
+        }
+    }
+    if !any_rows {
         return Ok(());
     }
     let sql = format!("truncate {}", tables.join(", "));

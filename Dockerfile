@@ -1,0 +1,39 @@
+# mlops-action: the binary, a shell for GitLab's runner, and Postgres' server binaries for throwaway runs.
+ARG RUST_IMAGE=rust:1.95-slim-bookworm
+ARG RUNTIME_IMAGE=debian:bookworm-slim
+
+FROM ${RUST_IMAGE} AS build
+WORKDIR /build
+# The dependencies first, in a layer of their own: they take minutes and change seldom.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/it \
+ && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs > src/lib.rs \
+ && cargo build --release --locked \
+ && rm -rf src
+COPY migrations migrations
+COPY templates templates
+COPY src src
+# cargo goes by time stamps, and those of the copied files may be older than the layer above.
+RUN touch src/main.rs src/lib.rs && cargo build --release --locked
+
+FROM ${RUNTIME_IMAGE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="mlops-action" \
+      org.opencontainers.image.description="Migrate, seed, check, version, evaluate, register and deploy from one mlops.yml" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# git for the commit outside CI. Throwaway servers need no cluster, no JIT and so no LLVM.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates git postgresql-common \
+ && sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
+ && apt-get install -y --no-install-recommends postgresql-15 \
+ && rm -rf /var/lib/apt/lists/* /usr/lib/postgresql/15/lib/bitcode /usr/lib/postgresql/15/lib/llvmjit* \
+           /usr/lib/*/libLLVM* /usr/share/doc /usr/share/postgresql/15/man /usr/share/locale
+COPY --from=build /build/target/release/mlops /usr/local/bin/mlops
+COPY scripts/docker-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
+# Root and no WORKDIR of its own: GitHub runs actions as root in the workspace that it mounts.
+ENTRYPOINT ["docker-entrypoint.sh"]
+CMD ["--help"]

@@ -1,0 +1,31 @@
+//! The one integration binary: further files in `tests/` would each link polars again.
+//!
+//! Tests drive the program as its users do; pure parts are tested beside their code.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "tests look for tools in the PATH of the machine")]
+
+/// Every fixture that must fail, and how.
+mod broken;
+/// Every catalogue: names, documentation, one name everywhere.
+mod catalogues;
+/// Arguments, exit codes, schema, plan, explain.
+mod cli;
+/// Pull and merge request comments against the fakes.
+mod comments;
+/// Generated files against what they are generated from, paths in the documentation.
+mod docs;
+/// The floors of the architecture.
+mod layers;
+/// `mlops migrate`, locks, refusals.
+mod migrate;
+/// The flights, twice.
+mod run;
+/// No secret in any output.
+mod secrets;
+/// What is seeded, and when.
+mod seed;
+/// A server for a run, gone with it.
+mod throwaway;
+
+mod support;

@@ -1,0 +1,174 @@
+use serde_json::Value as Json;
+
+use crate::support::bin::Mlops;
+use crate::support::project::{self, outcome};
+use crate::support::server::{Db, files_below};
+
+fn statuses(report: &Json) -> Vec<(String, String)> {
+    let stages = report["stages"].as_array().expect("stages");
+    let text = |v: &Json| v.as_str().expect("text").to_owned();
+    stages.iter().map(|s| (text(&s["name"]), text(&s["status"]))).collect()
+}
+
+#[test]
+fn the_flights_pass_with_their_real_faults_shown() {
+    let (project, db) = (project::flights(), Db::new());
+    let ended = Mlops::new(project.path()).args(["run"]).env("DATABASE_URL", &db.url()).run().expect(0);
+    let report = project.report();
+    let expected = [
+        ("connect", "passed"),
+        ("migrate", "passed"),
+        ("seed", "passed"),
+        ("check", "warned"),
+        ("snapshot", "passed"),
+        ("evaluate", "warned"),
+        ("register", "passed"),
+        ("manifests", "passed"),
+    ];
+    assert_eq!(statuses(&report), expected.map(|(a, b)| (a.to_owned(), b.to_owned())), "{}", ended.out);
+    // What the source really lacks, counted independently when the fixture was made.
+    for (subject, name, counted) in [
+        ("flights.tailnum", "references", "4,324 of 26,849 rows (16.1%)"),
+        ("flights.dest", "references", "680 of 27,004 rows (2.52%)"),
+        ("flights", "no_rows (departures without weather)", "52 of 27,004 rows (0.19%)"),
+        ("flights.dep_delay", "nulls", "521 of 27,004 rows (1.93%)"),
+    ] {
+        let found = outcome(&report, "check", subject, name);
+        assert_eq!(found["status"], "warned");
+        assert!(found["message"].as_str().expect("message").starts_with(counted), "{found:#}");
+    }
+    // scikit-learn's own numbers for the same predictions.
+    for (metric, value) in [("roc_auc", 0.8921), ("log_loss", 0.3161)] {
+        let measured = outcome(&report, "evaluate", "delay", metric)["measure"]["value"].as_f64().expect("value");
+        assert!((measured - value).abs() < 5e-5, "{metric} is {measured}");
+    }
+    assert_eq!(db.sql("select count(*), count(distinct tailnum), sum(distance) from flights"), "27004|3148|27188805");
+    assert_eq!(
+        db.sql("select name, version, label, schema_revision from mlops.model_version v join mlops.model m on m.id = v.model_id"),
+        "flight-delay|1|0.1.0|0004"
+    );
+    assert_eq!(db.sql("select metrics->>'delay.roc_auc' from mlops.model_version").parse::<f64>().map(|v| (v * 1e4).round()), Ok(8921.0));
+}
+
+#[test]
+fn the_second_run_changes_nothing_and_says_so() {
+    let (project, db) = (project::flights(), Db::new());
+    let run = || Mlops::new(project.path()).args(["run"]).env("DATABASE_URL", &db.url()).run().expect(0);
+    run();
+    let tables = "select (select array_agg(t::text order by version) from mlops.migration t), (select array_agg(t::text order by target) from mlops.seed t), \
+                  (select array_agg(t::text) from mlops.model_version t), (select array_agg(t::text) from mlops.model t), (select array_agg(xmin::text) from flights)";
+    let before = (db.sql(tables), files_below(&project.path().join("out")), files_below(&project.path().join("mlops-out/deploy")));
+    run()
+        .says("up to date: 4 migrations applied before, nothing to do")
+        .says("unchanged: nothing to load")
+        .says("1 dataset, unchanged")
+        .says("flight-delay is registered already as version 1 (0.1.0), nothing to do")
+        .says("3 files in mlops-out/deploy, 0 changed");
+    let after = (db.sql(tables), files_below(&project.path().join("out")), files_below(&project.path().join("mlops-out/deploy")));
+    assert_eq!(before, after);
+}
+
+#[test]
+fn the_snapshot_is_what_sha256sum_and_the_database_say() {
+    let (project, db) = (project::flights(), Db::flights());
+    Mlops::new(project.path()).args(["run", "--stages", "snapshot"]).env("DATABASE_URL", &db.url()).run().expect(0);
+    let check = std::process::Command::new("sha256sum").args(["-c", "training.parquet.sha256"]).current_dir(project.path().join("out")).output();
+    assert!(check.expect("sha256sum").status.success());
+    assert_eq!(db.sql("select count(*) from departures"), "26398");
+}
+
+#[test]
+fn a_failed_gate_stops_what_needs_it_and_nothing_else() {
+    let (project, db) = (project::flights(), Db::flights());
+    project.replace("mlops.yml", "rows: {min: 20000, warn: 25000}", "rows: {min: 30000}");
+    let ended = Mlops::new(project.path()).args(["run"]).env("DATABASE_URL", &db.url()).run().expect(1);
+    let report = project.report();
+    let found = statuses(&report).into_iter().collect::<std::collections::BTreeMap<_, _>>();
+    assert_eq!((found["check"].as_str(), found["evaluate"].as_str()), ("failed", "warned"), "{}", ended.out);
+    assert_eq!((found["snapshot"].as_str(), found["register"].as_str(), found["manifests"].as_str()), ("skipped", "skipped", "skipped"));
+    assert_eq!(db.sql("select to_regclass('mlops.model_version') is null or (select count(*) = 0 from mlops.model_version)"), "t");
+    assert!(!project.has("out") && !project.has("mlops-out/deploy"));
+}
+
+#[test]
+fn stages_can_be_chosen() {
+    let (project, db) = (project::flights(), Db::flights());
+    Mlops::new(project.path()).args(["run", "--stages", "check,evaluate"]).env("DATABASE_URL", &db.url()).run().expect(0);
+    let names: Vec<_> = statuses(&project.report()).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["connect", "check", "evaluate"]);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_anywhere() {
+    let (project, db) = (project::flights(), Db::new());
+    let before = files_below(project.path());
+    let ended = Mlops::new(project.path()).args(["run", "--dry-run"]).env("DATABASE_URL", &db.url()).run().expect(0);
+    ended.says("a throwaway PostgreSQL").says("dry run: nothing was written");
+    assert_eq!(before, files_below(project.path()));
+    assert!(!db.has_table("flights") && db.sql("select count(*) from pg_namespace where nspname = 'mlops'") == "0");
+}
+
+#[test]
+fn json_is_all_that_standard_output_carries() {
+    let (project, db) = (project::flights(), Db::flights());
+    let ended = Mlops::new(project.path()).args(["run", "--format", "json", "--stages", "check"]).env("DATABASE_URL", &db.url()).run().expect(0);
+    assert_eq!(ended.json(), project.report());
+}
+
+#[test]
+fn warnings_can_fail_or_have_their_own_exit_code() {
+    let (project, db) = (project::flights(), Db::flights());
+    let run = |args: &[&'static str]| {
+        let args = ["run", "--stages", "check"].into_iter().chain(args.iter().copied());
+        Mlops::new(project.path()).args(args).env("DATABASE_URL", &db.url()).run()
+    };
+    run(&["--fail-on", "warned"]).expect(1);
+    run(&["--warn-exit-code", "10"]).expect(10);
+}
+
+#[test]
+fn environments_overlay_the_file() {
+    let project = project::flights();
+    let out = Mlops::new(project.path()).args(["plan", "--environment", "staging"]).run().expect(0).out;
+    assert!(out.contains("Deployment and Service ai-ml-staging/flight-delay"), "{out}");
+    Mlops::new(project.path()).args(["plan", "--environment", "stagin"]).run().expect(2).says("did you mean `staging`?");
+}
+
+#[test]
+fn a_server_that_is_lost_in_the_middle_is_broken_not_passed() {
+    let db = Db::new();
+    let kill = "select pg_terminate_backend(pg_backend_pid())::int";
+    let project = project::with(&[(
+        "mlops.yml",
+        &format!(
+            "version: 1\nproject: p\ndatabase: {{url: \"${{DATABASE_URL}}\"}}\ngates:\n  data:\n    t:\n      rows: 1\n      metric: [{{sql: \"{kill}\", min: 0}}]\n"
+        ),
+    )]);
+    db.sql("create table t as select 1 as a");
+    Mlops::new(project.path()).args(["run"]).env("DATABASE_URL", &db.url()).run().expect(3).says("checking the data failed");
+    assert_eq!(project.report()["verdict"], "broken");
+}
+
+#[test]
+fn one_bad_query_breaks_one_check_and_an_empty_table_passes_none() {
+    let db = Db::new();
+    db.sql("create table t (a int, b float8); create table e (a int); insert into t values (1, 'NaN'), (2, 0.5)");
+    let gates = "    t:\n      rows: 2\n      no_rows: [{name: bad, sql: select nope from t}, {name: good, sql: select 1 from t where a > 5}]\n      columns:\n        a: {range: [1, 2], unique: true}\n        b: {range: [0, 1]}\n        c: {not_null: true}\n    e:\n      columns: {a: {not_null: true}}\n    f:\n      allow_empty: true\n      columns: {a: {not_null: true}}\n";
+    db.sql("create table f (a int)");
+    let yaml = format!("version: 1\nproject: p\ndatabase: {{url: \"${{DATABASE_URL}}\"}}\ngates:\n  data:\n{gates}");
+    let project = project::with(&[("mlops.yml", &yaml)]);
+    Mlops::new(project.path()).args(["run"]).env("DATABASE_URL", &db.url()).run().expect(1);
+    let report = project.report();
+    let is = |subject: &str, name: &str, status: &str, says: &str| {
+        let found = outcome(&report, "check", subject, name);
+        assert!(found["status"] == status && found["message"].as_str().expect("message").contains(says), "{found:#}");
+    };
+    is("t", "no_rows (bad)", "broken", "column \"nope\" does not exist");
+    is("t", "no_rows (good)", "passed", "0 of 2 rows");
+    is("t.a", "unique", "passed", "0 of 2 rows");
+    is("t.b", "range", "failed", "1 NaN");
+    is("t", "columns", "failed", "table t has no column `c`");
+    is("t.c", "not_null", "skipped", "t.c does not exist");
+    is("e.a", "not_null", "failed", "the table is empty");
+    is("f.a", "not_null", "passed", "0 of 0 rows");
+}

@@ -1,0 +1,76 @@
+use crate::support::bin::{Ended, Mlops};
+use crate::support::forge::Forge;
+use crate::support::project;
+use crate::support::server::{Db, PASSWORD, files_below};
+
+const TOKEN: &str = "ghs_0123456789abcdef";
+const HIDDEN: &str = "env-s3cret-value";
+
+/// A run in which secrets are in the URL, in the environment, and in the text of a failing query.
+#[test]
+fn no_secret_is_in_any_output() {
+    let (db, forge) = (Db::new(), Forge::start());
+    db.sql("create table t (a int); insert into t values (1)");
+    let config = format!(
+        "version: 1\nproject: p\ndatabase: {{url: \"${{DATABASE_URL}}\"}}\ngates:\n  data:\n    t:\n      no_rows:\n        - {{name: \"${{API_TOKEN}}\", \
+         sql: \"select '${{API_TOKEN}}'::int from t\"}}\n        - {{name: raises, sql: \"select ('{PASSWORD}' || a)::int from t\"}}\n        \
+         - {{name: found, sql: \"select '${{API_TOKEN}}' as leak, '{PASSWORD}' as pw\"}}\n"
+    );
+    let event = "{\"pull_request\": {\"number\": 7, \"head\": {\"sha\": \"abc\", \"repo\": {\"full_name\": \"o/r\"}}}}";
+    let project = project::with(&[("mlops.yml", &config), ("event.json", event)]);
+    let file = |name: &str| project.path().join(name).display().to_string();
+    let run = |format: &'static str| {
+        Mlops::new(project.path())
+            .args(["run", "-vv", "--format", format])
+            .env("DATABASE_URL", &db.url())
+            .env("API_TOKEN", HIDDEN)
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_REPOSITORY", "o/r")
+            .env("GITHUB_EVENT_PATH", &file("event.json"))
+            .env("GITHUB_API_URL", &forge.github())
+            .env("GITHUB_OUTPUT", &file("output.txt"))
+            .env("GITHUB_STEP_SUMMARY", &file("summary.md"))
+            .env("INPUT_TOKEN", TOKEN)
+            .run()
+            .expect(1)
+    };
+    let ended: Vec<Ended> = ["human", "json"].map(run).into();
+    assert!(ended[0].out.contains("***"), "nothing was hidden:\n{}", ended[0].out);
+    let state = forge.state();
+    assert_eq!(state["comments"].as_array().expect("comments").len(), 1);
+    let mut places = vec![("comment".to_owned(), state.to_string())];
+    for e in ended {
+        places.extend([("standard output".to_owned(), e.out), ("standard error".to_owned(), e.err)]);
+    }
+    let written = files_below(project.path()).into_iter().filter(|(path, _)| !path.ends_with("mlops.yml"));
+    places.extend(written.map(|(path, content)| (path.display().to_string(), String::from_utf8_lossy(&content).into_owned())));
+    assert!(places.len() >= 11, "{:?}", places.iter().map(|p| &p.0).collect::<Vec<_>>());
+    for (place, text) in places {
+        for secret in [PASSWORD, "s3cret-Pass%2Fword", TOKEN, HIDDEN] {
+            assert!(!text.contains(secret), "{secret} is in {place}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_password_or_url_is_not_shown_either() {
+    let db = Db::new();
+    let project = project::with(&[("mlops.yml", "version: 1\nproject: p\ngates: {data: {t: {rows: 1}}}\n")]);
+    let run = |url: &str| Mlops::new(project.path()).args(["run", "-vv", "--database-url", url]).run().expect(3);
+    for ended in [
+        run(&db.url_with("wr0ng-password")),
+        run("postgres://app:wr0ng-password@127.0.0.1:port/x"),
+        run("host=127.0.0.1 password=wr0ng-password nonsense=1"),
+    ] {
+        assert!(!ended.out.contains("wr0ng-password") && !ended.err.contains("wr0ng-password"), "{}\n{}", ended.out, ended.err);
+    }
+}
+
+#[test]
+fn a_manifest_with_a_secret_in_clear_is_refused() {
+    let config = "version: 1\nproject: p\ndeploy: {name: x, image: r/x:1, env: {KEY: \"${API_TOKEN}\"}}\n";
+    let project = project::with(&[("mlops.yml", config)]);
+    let ended =
+        Mlops::new(project.path()).args(["run"]).env("API_TOKEN", HIDDEN).run().expect(3).says("move it from `deploy.env` to `deploy.secrets`");
+    assert!(!project.has("mlops-out/deploy") && !ended.out.contains(HIDDEN));
+}
