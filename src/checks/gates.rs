@@ -222,6 +222,10 @@ fn setting(kind: &Kind, generator: &mut SchemaGenerator) -> Json {
     } else if let Some(object) = long.as_object_mut() {
         object.insert("properties".into(), common["properties"].clone());
     }
+    // Named once, referred to from columns, tables, lists and environments.
+    let name = format!("check.{}", kind.entry.name);
+    generator.definitions_mut().insert(name.clone(), long);
+    let long = json!({"$ref": format!("#/definitions/{name}")});
     let mut forms = vec![long.clone(), json!({"type": "array", "items": long})];
     forms.extend(short);
     if kind.on != On::Table {

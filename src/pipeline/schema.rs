@@ -33,6 +33,7 @@ pub fn config_schema() -> Json {
             }),
         );
     }
+    root["definitions"] = Json::Object(generator.take_definitions(true));
     root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     root["title"] = json!("mlops.yml");
     root["description"] = json!("The configuration of mlops-action, version 1.");

@@ -172,3 +172,20 @@ fn one_bad_query_breaks_one_check_and_an_empty_table_passes_none() {
     is("e.a", "not_null", "failed", "the table is empty");
     is("f.a", "not_null", "passed", "0 of 0 rows");
 }
+
+#[test]
+fn files_belong_to_whoever_owns_the_workspace() {
+    use std::os::unix::fs::{MetadataExt, chown};
+
+    let (project, db) = (project::flights(), Db::flights());
+    if nix::unistd::Uid::effective().is_root() {
+        chown(project.path(), Some(12_345), Some(12_345)).expect("owner");
+    }
+    Mlops::new(project.path()).args(["run"]).env("DATABASE_URL", &db.url()).run().expect(0);
+    let owner = std::fs::metadata(project.path()).expect("folder").uid();
+    for path in
+        ["mlops-out", "mlops-out/report.json", "mlops-out/deploy/manifests", "mlops-out/deploy/manifests/service.yaml", "out/training.parquet"]
+    {
+        assert_eq!(std::fs::metadata(project.path().join(path)).expect(path).uid(), owner, "{path}");
+    }
+}

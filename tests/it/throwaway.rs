@@ -40,7 +40,7 @@ fn alive(base: &Path) -> bool {
 }
 
 fn sleeping(base: &Path) -> bool {
-    let Some(dir) = fs::read_dir(base).expect("base").filter_map(Result::ok).next() else { return false };
+    let Some(dir) = fs::read_dir(base).expect("base").find_map(Result::ok) else { return false };
     let mut psql = Command::new("psql");
     psql.args(["-XAtU", "postgres", "-h"]).arg(dir.path()).args([
         "-d",
@@ -53,7 +53,7 @@ fn sleeping(base: &Path) -> bool {
 
 #[track_caller]
 fn wait(condition: impl Fn() -> bool, what: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(50));

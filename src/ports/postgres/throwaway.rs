@@ -272,3 +272,32 @@ fn sweep(base: &Path, bin: &Path) {
         let _ = fs::remove_dir_all(&dir);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_stops_the_server_and_removes_its_folder() {
+        let base = tempfile::Builder::new().prefix("tw").tempdir_in("/tmp").expect("folder");
+        fs::set_permissions(base.path(), Permissions::from_mode(0o777)).expect("mode");
+        let path = base.path().to_owned();
+        let panicked = std::panic::catch_unwind(move || {
+            let server = Throwaway::start(None, "", &path).expect("a server");
+            assert!(server.dir.join(".s.PGSQL.5432").exists());
+            panic!("the run has a bug");
+        });
+        assert!(panicked.is_err());
+        assert_eq!(fs::read_dir(base.path()).expect("base").count(), 0);
+    }
+
+    #[test]
+    fn an_older_server_of_the_packager_is_not_preferred() {
+        let found = packaged();
+        let versions: Vec<u32> =
+            found.iter().filter_map(|dir| dir.to_str()?.strip_prefix("/usr/lib/postgresql/")?.split('/').next()?.parse().ok()).collect();
+        assert!(versions.windows(2).all(|pair| pair[0] >= pair[1]), "{versions:?}");
+    }
+}

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,8 @@ const ENCODED: &str = "s3cret-Pass%2Fword";
 struct Server {
     port: u16,
     bin: PathBuf,
-    _alive: ChildStdin,
+    /// Its standard input closes with this process.
+    _shell: Child,
 }
 
 /// A database of its own.
@@ -75,10 +76,8 @@ fn start() -> Server {
     // Its own group: Ctrl-C ends the tests, and then the shell the server.
     shell.arg("-c").arg(script).stdin(Stdio::piped()).process_group(0);
     as_user(&mut shell);
-    let mut child = shell.spawn().expect("shell");
-    let alive = child.stdin.take().expect("stdin");
-    let server = Server { port, bin, _alive: alive };
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let server = Server { port, bin, _shell: shell.spawn().expect("shell") };
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !psql(&server, "postgres", "select 1").1 {
         assert!(Instant::now() < deadline, "the test server does not answer: {}", fs::read_to_string(dir.join("log")).unwrap_or_default());
         std::thread::sleep(Duration::from_millis(20));
