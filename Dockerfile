@@ -6,6 +6,7 @@ FROM ${RUST_IMAGE} AS build
 WORKDIR /build
 # The dependencies first, in a layer of their own: they take minutes and change seldom.
 COPY Cargo.toml Cargo.lock ./
+# hadolint ignore=DL4006
 RUN mkdir -p src tests/it \
  && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs > src/lib.rs \
  && cargo build --release --locked \
