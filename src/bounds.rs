@@ -10,15 +10,30 @@ use crate::units::{Amount, Span, count, counted, percent, share};
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
-    /// The check fails above this count or share. Default: 0.
+    /// The check fails above this count or share. Default: 0, or no bound beside a `warn`.
     pub max: Option<Amount>,
     /// The check warns above this count or share.
     pub warn: Option<Amount>,
 }
 
 impl Limit {
+    /// A warning that could never come.
+    pub fn mistake(&self) -> Option<String> {
+        let later = match (self.max, self.warn) {
+            (Some(Amount::Count(max)), Some(Amount::Count(warn))) => warn > max,
+            (Some(Amount::Share(max)), Some(Amount::Share(warn))) => warn > max,
+            _ => false,
+        };
+        later.then(|| "`warn` lies above `max`, so it could never warn".into())
+    }
+
+    /// With `warn` alone nothing fails.
+    fn bound(&self) -> Option<Amount> {
+        self.max.or(if self.warn.is_some() { None } else { Some(Amount::Count(0)) })
+    }
+
     pub fn judge(&self, violations: u64, total: u64) -> Status {
-        if !self.max.unwrap_or(Amount::Count(0)).allows(violations, total) {
+        if self.bound().is_some_and(|max| !max.allows(violations, total)) {
             Status::Failed
         } else if self.warn.is_some_and(|warn| !warn.allows(violations, total)) {
             Status::Warned
@@ -37,7 +52,8 @@ impl Limit {
         match (self.max, self.warn) {
             (None, None) if violations == 0 => shown,
             (max, None) => format!("{shown}; allowed: {}", max.unwrap_or(Amount::Count(0))),
-            (max, Some(warn)) => format!("{shown}; allowed: {}, warning above {warn}", max.unwrap_or(Amount::Count(0))),
+            (None, Some(warn)) => format!("{shown}; warning above {warn}"),
+            (Some(max), Some(warn)) => format!("{shown}; allowed: {max}, warning above {warn}"),
         }
     }
 }
@@ -108,7 +124,7 @@ impl Bounds {
             Some(Warn::At(w)) if self.low().is_some() => (Some(w), None),
             Some(Warn::At(w)) => (None, Some(w)),
         };
-        if value.is_nan() {
+        if !value.is_finite() {
             Status::Broken
         } else if outside(self.low(), self.high()) {
             Status::Failed
@@ -145,6 +161,14 @@ pub struct AgeLimit {
 }
 
 impl AgeLimit {
+    pub fn mistake(&self) -> Option<String> {
+        match (self.max, self.warn) {
+            (None, None) => Some("an age is missing: `max` or `warn`".into()),
+            (Some(max), Some(warn)) if warn.0 > max.0 => Some("`warn` lies above `max`, so it could never warn".into()),
+            _ => None,
+        }
+    }
+
     pub fn judge(&self, age: std::time::Duration) -> Status {
         if self.max.is_some_and(|max| age > max.0) {
             Status::Failed
@@ -179,7 +203,7 @@ mod tests {
 
     #[test]
     fn not_a_number_never_passes() {
-        assert_eq!(bounds(r#"{"min": 0}"#).judge(f64::NAN), Status::Broken);
+        assert_eq!([f64::NAN, f64::INFINITY].map(|v| bounds(r#"{"min": 0}"#).judge(v)), [Status::Broken, Status::Broken]);
     }
 
     #[test]
@@ -197,6 +221,10 @@ mod tests {
         let limit = Limit { max: Some(Amount::Share(0.2)), warn: Some(Amount::Share(0.05)) };
         assert_eq!([21, 20, 6, 5].map(|n| limit.judge(n, 100)), [Status::Failed, Status::Warned, Status::Warned, Status::Passed]);
         assert_eq!(Limit::default().judge(1, 1_000_000), Status::Failed);
+        let only_warns = Limit { max: None, warn: Some(Amount::Count(0)) };
+        assert_eq!([0, 1].map(|n| only_warns.judge(n, 10)), [Status::Passed, Status::Warned]);
+        let never = Limit { max: Some(Amount::Count(1)), warn: Some(Amount::Count(5)) };
+        assert!(never.mistake().is_some() && limit.mistake().is_none());
         assert_eq!(limit.sentence(6, 100, "have no plane"), "6 of 100 rows (6%) have no plane; allowed: 20%, warning above 5%");
     }
 }

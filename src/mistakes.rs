@@ -99,6 +99,7 @@ pub fn suggestion<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + 
         || {
             let mut words: Vec<&str> = known.into_iter().collect();
             words.sort_unstable();
+            words.dedup();
             if words.is_empty() { format!("no {what} is known here") } else { format!("known {what}: {}", words.join(", ")) }
         },
         |word| format!("did you mean `{word}`?"),

@@ -146,6 +146,84 @@ impl JsonSchema for Slug {
     }
 }
 
+/// A path from the configuration: relative to `mlops.yml`, and inside its folder as far as its text says. What links
+/// lead to is judged when it is opened.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RelPath(String);
+
+impl RelPath {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut depth = 0i32;
+        for part in std::path::Path::new(text).components() {
+            use std::path::Component::{CurDir, Normal, ParentDir, Prefix, RootDir};
+            depth += match part {
+                Normal(_) => 1,
+                CurDir => 0,
+                ParentDir => -1,
+                RootDir | Prefix(_) => i32::MIN / 2,
+            };
+            if depth < 0 {
+                return Err(format!("`{text}` leaves the workspace; paths are relative to mlops.yml and stay inside its folder"));
+            }
+        }
+        if depth == 0 { Err(format!("`{text}` names no file or folder inside the workspace")) } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+impl std::ops::Deref for RelPath {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RelPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for RelPath {
+    fn schema_name() -> Cow<'static, str> {
+        "Path".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "description": "A path relative to mlops.yml, inside its folder.", "pattern": "^[^/]"})
+    }
+}
+
+/// One line comment, and not the rest of a string.
+fn is_comment(text: &str) -> bool {
+    text.trim_start().starts_with("--") && !text.trim().contains('\n') && text.matches('\'').count().is_multiple_of(2)
+}
+
+/// A user's query without what ends it: blanks, semicolons, and comments behind them. Put on lines of its own, a
+/// comment at its end cannot swallow what follows.
+pub fn statement(query: &str) -> &str {
+    let mut query = query.trim_start_matches('\u{feff}').trim();
+    loop {
+        let last = query.rfind('\n').map_or(0, |at| at + 1);
+        let shorter = if query[last..].trim_start().starts_with("--") { &query[..last] } else { query };
+        // `select 1; -- note`: only a comment stands behind the last semicolon.
+        let shorter = match shorter.rfind(';') {
+            Some(at) if is_comment(&shorter[at + 1..]) => &shorter[..at],
+            _ => shorter,
+        };
+        let shorter = shorter.trim_end().trim_end_matches(';').trim_end();
+        if shorter.len() == query.len() {
+            return query;
+        }
+        query = shorter;
+    }
+}
+
 /// An identifier, quoted.
 pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -167,6 +245,25 @@ mod tests {
         assert_eq!(TableName::parse("flights").expect("name").quoted(), "\"flights\"");
         for wrong in ["", ".a", "a.", "a.b.c", &"x".repeat(64)] {
             assert!(TableName::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_query_loses_only_what_ends_it() {
+        assert_eq!(statement("\u{feff}select 1; -- note\n-- more\n;"), "select 1");
+        assert_eq!(statement("select ';' -- all"), "select ';' -- all");
+        assert_eq!(statement("select ';--x'"), "select ';--x'");
+        assert_eq!(statement("-- first\nselect 1"), "-- first\nselect 1");
+        assert_eq!(statement(""), "");
+    }
+
+    #[test]
+    fn paths_stay_inside() {
+        for inside in ["a/b.csv", "a/../b", "./a"] {
+            assert!(RelPath::parse(inside).is_ok(), "{inside}");
+        }
+        for outside in ["../x", "/etc/passwd", "a/../../x", "", ".", "a/.."] {
+            assert!(RelPath::parse(outside).is_err(), "{outside}");
         }
     }
 

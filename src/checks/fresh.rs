@@ -43,7 +43,7 @@ impl CheckType for Fresh {
 
 impl Check for Fresh {
     fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        let found = &target.column_facts(catalog)?.type_name;
+        let found = &target.column_facts(catalog)?.base_type;
         if !(found.starts_with("timestamp") || found == "date") {
             return Err(format!("freshness needs a date or a timestamp, and {} is {found}", target.subject()));
         }
@@ -53,6 +53,9 @@ impl Check for Fresh {
     }
 
     fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
+        if answer.rows == 0 {
+            return Judgement::new(Status::Passed, "there is no row, and that is allowed");
+        }
         let (Some(age), Some(newest)) = (answer.scan[0].as_deref().and_then(|s| s.parse::<f64>().ok()), answer.scan[1].as_deref()) else {
             return Judgement::new(Status::Failed, "there is no value: nothing can be fresh");
         };
@@ -76,7 +79,9 @@ impl Check for Fresh {
     }
 
     fn mistake(&self) -> Option<String> {
-        (self.max.is_none() && self.warn.is_none()).then(|| "an age is missing: `max` or `warn`".into())
+        let as_of = self.as_of.as_ref().filter(|at| chrono::DateTime::parse_from_rfc3339(at).is_err());
+        let wrong = as_of.map(|at| format!("`as_of: {at}` is no instant such as 2026-01-31T18:00:00Z"));
+        AgeLimit { max: self.max, warn: self.warn }.mistake().or(wrong)
     }
 }
 

@@ -151,6 +151,8 @@ impl Reader<'_> {
         };
         if node.is_null() {
             self.mistakes.add(key.place, format!("`{name}` has no value"));
+        } else if matches!(&node.value, Value::List(items) if items.is_empty()) {
+            self.mistakes.add(node.place, format!("`{name}` is an empty list, so nothing would be checked"));
         } else if several {
             for item in node.items() {
                 self.build(name, target, item, key.place, checks);

@@ -78,7 +78,8 @@ impl Check for In {
     }
 
     fn mistake(&self) -> Option<String> {
-        self.values.is_empty().then(|| "the list of values is empty, so nothing could pass".into())
+        let none = self.values.is_empty().then(|| "the list of values is empty, so nothing could pass".into());
+        none.or_else(|| Limit { max: self.max, warn: self.warn }.mistake())
     }
 }
 

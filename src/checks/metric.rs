@@ -49,8 +49,8 @@ impl Check for Metric {
     fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
         let expected = self.bounds().sentence();
         match answer.scalar(0).and_then(|text| text.parse::<f64>().ok()) {
-            Some(value) if !value.is_nan() => Judgement::new(self.bounds().judge(value), format!("{value}; {expected}")).measured(value, expected),
-            Some(_) => Judgement::broken(format!("the query gives NaN; {expected}")),
+            Some(value) if value.is_finite() => Judgement::new(self.bounds().judge(value), format!("{value}; {expected}")).measured(value, expected),
+            Some(value) => Judgement::broken(format!("the query gives {value}, which is no number; {expected}")),
             None => Judgement::broken(format!("the query gives no value; {expected}")),
         }
     }
@@ -70,6 +70,9 @@ mod tests {
     fn no_value_and_nan_never_pass() {
         let metric: Metric = settings(r#"{"sql": "select 1", "between": [0.1, 0.4]}"#);
         let status = |value: &str| metric.judge(&target(None), &answer(1, &[], &[value])).status;
-        assert_eq!([status("0.2"), status("0.5"), status("NaN"), status("null")], [Status::Passed, Status::Failed, Status::Broken, Status::Broken]);
+        assert_eq!(
+            [status("0.2"), status("0.5"), status("NaN"), status("Infinity"), status("null")],
+            [Status::Passed, Status::Failed, Status::Broken, Status::Broken, Status::Broken]
+        );
     }
 }

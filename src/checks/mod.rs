@@ -118,7 +118,8 @@ mod test_support {
     }
 
     pub(super) fn catalog(columns: &[(&str, &str)]) -> Catalog {
-        let columns = columns.iter().map(|(name, kind)| ColumnFacts { name: (*name).into(), type_name: (*kind).into(), not_null: false }).collect();
+        let columns =
+            columns.iter().map(|(name, kind)| ColumnFacts { name: (*name).into(), type_name: (*kind).into(), base_type: (*kind).into() }).collect();
         let mut catalog = Catalog::default();
         catalog.tables.insert(TableName::parse("flights").expect("name"), Table { columns });
         catalog

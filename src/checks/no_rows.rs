@@ -4,6 +4,7 @@ use serde::Deserialize;
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
+use crate::names::statement;
 use crate::ports::postgres::catalog::Catalog;
 use crate::units::Amount;
 
@@ -33,7 +34,7 @@ impl CheckType for NoRows {
 
 /// The user's query with the table in it, as a subquery that a trailing comment cannot swallow.
 pub(super) fn subquery(sql: &str, target: &Target) -> String {
-    format!("(\n{}\n)", sql.trim().trim_end_matches(';').replace("{table}", &target.table.quoted()))
+    format!("(\n{}\n)", statement(sql).replace("{table}", &target.table.quoted()))
 }
 
 impl Check for NoRows {
@@ -52,6 +53,10 @@ impl Check for NoRows {
 
     fn sample(&self, target: &Target, _: &Catalog) -> Option<String> {
         Some(format!("select * from {} q", subquery(&self.sql, target)))
+    }
+
+    fn mistake(&self) -> Option<String> {
+        Limit { max: self.max, warn: self.warn }.mistake()
     }
 }
 

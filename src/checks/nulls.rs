@@ -33,6 +33,10 @@ impl Check for Nulls {
         Judgement::new(self.0.judge(nulls, answer.rows), message).measured(crate::units::share(nulls, answer.rows), expected)
     }
 
+    fn mistake(&self) -> Option<String> {
+        self.0.mistake()
+    }
+
     fn sample(&self, target: &Target, catalog: &Catalog) -> Option<String> {
         Some(target.rows_where(catalog, &format!("{} is null", target.column())))
     }

@@ -1,5 +1,6 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Number;
 
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::bounds::Limit;
@@ -15,7 +16,7 @@ use crate::units::{Amount, count};
 #[serde(deny_unknown_fields)]
 pub struct Range {
     /// The smallest and the largest accepted value.
-    pub between: [f64; 2],
+    pub between: [Number; 2],
     /// More rows outside than this fail. Default: 0.
     pub max: Option<Amount>,
     /// More rows outside than this warn.
@@ -34,28 +35,32 @@ impl CheckType for Range {
 const NUMBERS: [&str; 6] = ["smallint", "integer", "bigint", "real", "double precision", "numeric"];
 
 impl Range {
-    fn outside(&self, target: &Target) -> String {
-        let [low, high] = self.between;
+    /// Bounds as they are written, so that large integers keep their digits; for `real` in its own precision, because
+    /// 0.1 as double is less than 0.1 as real.
+    fn outside(&self, target: &Target, catalog: &Catalog) -> String {
+        let [low, high] = &self.between;
         let column = target.column();
-        format!("({column} < {low} or {column} > {high}) and {column} <> 'NaN'::float8")
+        let cast = if target.column_facts(catalog).is_ok_and(|facts| facts.base_type == "real") { "::real" } else { "" };
+        format!("({column} < ({low}){cast} or {column} > ({high}){cast}) and {column} <> 'NaN'::float8")
     }
 }
 
 impl Check for Range {
     fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        let found = &target.column_facts(catalog)?.type_name;
+        let facts = target.column_facts(catalog)?;
+        let found = &facts.base_type;
         if !NUMBERS.iter().any(|number| found.starts_with(number)) {
-            return Err(format!("a range needs a number, and {} is {found}", target.subject()));
+            return Err(format!("a range needs a number, and {} is {}", target.subject(), facts.type_name));
         }
         let column = target.column();
         let nan = format!("{column} = 'NaN'::float8");
-        Ok(Question::scan([target.count(&self.outside(target)), target.count(&nan), target.count(&format!("{column} is null"))]))
+        Ok(Question::scan([target.count(&self.outside(target, catalog)), target.count(&nan), target.count(&format!("{column} is null"))]))
     }
 
     fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
         let limit = Limit { max: self.max, warn: self.warn };
         let (outside, nan, nulls) = (answer.count(0), answer.count(1), answer.count(2));
-        let [low, high] = self.between;
+        let [low, high] = &self.between;
         let mut message = limit.sentence(outside, answer.rows, &format!("lie outside {low} to {high}"));
         if nulls > 0 {
             message.push_str(&format!(" (nulls ignored: {})", count(nulls)));
@@ -68,12 +73,13 @@ impl Check for Range {
     }
 
     fn sample(&self, target: &Target, catalog: &Catalog) -> Option<String> {
-        Some(target.rows_where(catalog, &format!("({}) or {} = 'NaN'::float8", self.outside(target), target.column())))
+        Some(target.rows_where(catalog, &format!("({}) or {} = 'NaN'::float8", self.outside(target, catalog), target.column())))
     }
 
     fn mistake(&self) -> Option<String> {
-        let [low, high] = self.between;
-        (low > high).then(|| format!("nothing lies between {low} and {high}"))
+        let [low, high] = &self.between;
+        let none = (low.as_f64() > high.as_f64()).then(|| format!("nothing lies between {low} and {high}"));
+        none.or_else(|| Limit { max: self.max, warn: self.warn }.mistake())
     }
 }
 

@@ -64,6 +64,10 @@ impl Check for References {
     fn tables(&self) -> Vec<TableName> {
         vec![self.to.table.clone()]
     }
+
+    fn mistake(&self) -> Option<String> {
+        Limit { max: self.max, warn: self.warn }.mistake()
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub struct Cost {
 /// Postgres allows 1,664 columns in a result.
 const WIDTH: usize = 1_600;
 const SAMPLES: usize = 5;
+/// Characters of a row that is shown.
+const WIDEST: usize = 500;
 
 /// Every outcome, also of what could not be evaluated. Only a lost server is an error.
 pub async fn run(server: &Postgres, gates: &Gates) -> Result<(Vec<Outcome>, Cost), PgError> {
@@ -196,7 +198,9 @@ impl Asker<'_> {
     /// A few offending rows, as the server writes them.
     async fn samples(&mut self, planned: &Planned, catalog: &Catalog) -> Result<Vec<String>, PgError> {
         let Some(query) = planned.check.sample(&planned.target, catalog) else { return Ok(vec![]) };
-        let sql = format!("select string_agg(row_to_json(q)::text, E'\\n') from (select * from ({query}) s limit {SAMPLES}) q");
+        let sql = format!(
+            "select string_agg(left(row_to_json(\"mlops.row\")::text, {WIDEST}), E'\\n') from (select * from ({query}) s limit {SAMPLES}) \"mlops.row\""
+        );
         Ok(match self.try_row(&sql).await? {
             Ok(row) => row.into_iter().flatten().flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect(),
             Err(why) => vec![format!("rows could not be shown: {why}")],

@@ -20,24 +20,24 @@ pub struct Unique {
     /// The key's columns; on a column the column itself.
     #[serde(default, deserialize_with = "one_or_more")]
     #[schemars(schema_with = "one_or_more_schema")]
-    pub columns: Vec<String>,
+    pub columns: Option<Vec<String>>,
     /// More duplicate rows than this fail. Default: 0.
     pub max: Option<Amount>,
     /// More duplicate rows than this warn.
     pub warn: Option<Amount>,
 }
 
-fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum OneOrMore {
         One(String),
         More(Vec<String>),
     }
-    Ok(match OneOrMore::deserialize(deserializer).map_err(|_| serde::de::Error::custom("expected a column or a list of columns"))? {
+    Ok(Some(match OneOrMore::deserialize(deserializer).map_err(|_| serde::de::Error::custom("expected a column or a list of columns"))? {
         OneOrMore::One(column) => vec![column],
         OneOrMore::More(columns) => columns,
-    })
+    }))
 }
 
 fn one_or_more_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -56,14 +56,14 @@ impl CheckType for Unique {
 
 impl Unique {
     fn key<'a>(&'a self, target: &'a Target) -> Vec<&'a str> {
-        if self.columns.is_empty() { target.column.as_deref().into_iter().collect() } else { self.columns.iter().map(String::as_str).collect() }
+        self.columns.as_ref().map_or_else(|| target.column.as_deref().into_iter().collect(), |columns| columns.iter().map(String::as_str).collect())
     }
 
     fn groups(&self, target: &Target) -> String {
         let columns: Vec<String> = self.key(target).into_iter().map(ident).collect();
         let whole = columns.iter().map(|c| format!("{c} is not null")).collect::<Vec<_>>().join(" and ");
         let list = columns.join(", ");
-        format!("select {list}, count(*) as n {} group by {list} having count(*) > 1", target.selection(Some(&whole)))
+        format!("select {list}, count(*) as \"mlops.rows\" {} group by {list} having count(*) > 1", target.selection(Some(&whole)))
     }
 }
 
@@ -76,7 +76,7 @@ impl Check for Unique {
         for column in key {
             find_column(catalog, &target.table, column)?;
         }
-        Ok(Question::scalar(format!("select count(*) || ' ' || coalesce(sum(n), 0) from ({}) d", self.groups(target))))
+        Ok(Question::scalar(format!("select count(*) || ' ' || coalesce(sum(\"mlops.rows\"), 0) from ({}) d", self.groups(target))))
     }
 
     fn judge(&self, target: &Target, answer: &Answer) -> Judgement {
@@ -90,6 +90,11 @@ impl Check for Unique {
             message.push_str(&format!(" ({} in all, {} with the same key)", crate::units::counted(*keys, "key"), count(*rows)));
         }
         Judgement::new(limit.judge(duplicates, answer.rows), message)
+    }
+
+    fn mistake(&self) -> Option<String> {
+        let none = self.columns.as_ref().is_some_and(Vec::is_empty).then(|| "it names no column".into());
+        none.or_else(|| Limit { max: self.max, warn: self.warn }.mistake())
     }
 
     fn sample(&self, target: &Target, _: &Catalog) -> Option<String> {

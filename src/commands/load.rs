@@ -8,7 +8,7 @@ use crate::mistakes::{Mistakes, nearest, suggestion};
 use crate::pipeline::{Plan, plan, sections};
 use crate::ports::ci::Ci;
 use crate::ports::files::Workspace;
-use crate::ports::postgres::Address;
+use crate::ports::postgres::{Address, password_of};
 use crate::secret::Mask;
 use crate::stages::{Target, kinds};
 
@@ -74,7 +74,7 @@ impl Shell {
                 super::say(&format!("::error file={shown},line={},col={},title=mlops.yml::{message}\n", m.place.line, m.place.column));
             }
         }
-        Failure::usage(mistakes.render(shown, text, self.colour_err()))
+        Failure::usage(mistakes.render(shown, text, self.colour_err())).told()
     }
 
     /// Secrets of the configuration, and of the environment by its names.
@@ -89,6 +89,9 @@ impl Shell {
         let flags = [&self.global.database_url, &self.global.registry_url];
         flags.into_iter().flatten().for_each(|url| mask.add(url));
         config.iter().flat_map(|c| &c.secrets).for_each(|secret| mask.add(secret));
+        // `host=… password=…` is no URL, but has a password too.
+        let given = flags.into_iter().flatten().chain(config.iter().flat_map(|c| &c.secrets)).chain(self.env.values());
+        given.filter(|text| text.contains("password")).filter_map(|text| password_of(text)).for_each(|password| mask.add(&password));
         mask
     }
 

@@ -12,8 +12,10 @@ mod validate;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::panic::AssertUnwindSafe;
 
 use clap::Parser;
+use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Format, Global, When, with_inputs};
@@ -30,15 +32,22 @@ pub(crate) struct Shell {
 pub(crate) struct Failure {
     code: u8,
     message: String,
+    /// Standard output has said it already.
+    told: bool,
 }
 
 impl Failure {
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: exit::USAGE, message: message.into() }
+        Self { code: exit::USAGE, message: message.into(), told: false }
+    }
+
+    /// Its substance is on standard output as JSON.
+    pub(crate) fn told(self) -> Self {
+        Self { told: true, ..self }
     }
 
     pub(crate) fn broken(message: impl std::fmt::Display) -> Self {
-        Self { code: exit::BROKEN, message: message.to_string() }
+        Self { code: exit::BROKEN, message: message.to_string(), told: false }
     }
 }
 
@@ -67,14 +76,26 @@ async fn guarded(cli: Cli, env: BTreeMap<String, String>) -> u8 {
     logging::start(&cli.global);
     // Two TLS users, one provider; a second call finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
         return fail(&Failure::broken("cannot listen to signals"));
     };
     let shell = Shell { global: cli.global, env };
+    // A bug is not evaluated, so it is not green; the guards run on the way here.
+    let verb = AssertUnwindSafe(verb(&shell, cli.command)).catch_unwind();
     tokio::select! {
-        outcome = verb(&shell, cli.command) => outcome.unwrap_or_else(|failure| fail(&failure)),
+        outcome = verb => match outcome.unwrap_or_else(|_| Err(Failure::broken("internal error, please report it with the lines above"))) {
+            Ok(code) => code,
+            Err(failure) => {
+                if shell.json() && !failure.told {
+                    say(&format!("{:#}\n", serde_json::json!({"error": failure.message, "exit_code": failure.code})));
+                }
+                fail(&failure)
+            }
+        },
         _ = interrupt.recv() => 130,
         _ = terminate.recv() => 143,
+        _ = hangup.recv() => 129,
     }
 }
 

@@ -14,12 +14,23 @@ pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
     let loaded = shell.load(&args.only.stages)?;
     let scratch = args.dry_run.then(tempfile::tempdir).transpose().map_err(Failure::broken)?;
     let env = environment(shell, args, &loaded, scratch.as_ref().map(tempfile::TempDir::path));
+    if !args.dry_run {
+        forget(&env)?;
+    }
     let watch = progress::Progress::new(shell);
     let report = execute(&loaded.plan, &env, about(shell, args, &loaded), &watch).await;
     watch.clear();
     let report = masked(&report, &env)?;
     let delivered = deliver(&report, &delivery(shell, args, &loaded, &env)).await;
     Ok(verdict(&report, &delivered, args))
+}
+
+/// Reports of an earlier run must not stand in for those of this one, should it end before it can write them.
+fn forget(env: &Env) -> Result<(), Failure> {
+    for file in ["report.json", "junit.xml", "report.md", "outputs.env"] {
+        env.workspace.remove(&format!("{}/{file}", env.out)).map_err(Failure::broken)?;
+    }
+    Ok(())
 }
 
 fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&std::path::Path>) -> Env {
@@ -33,7 +44,7 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
     let mut mask = loaded.mask.clone();
     args.token.iter().for_each(|token| mask.add(token));
     logging::set_mask(&mask);
-    let mut env = Env::new(core.project.clone(), target, registry, workspace, core.report.dir.clone(), shell.ci(), mask);
+    let mut env = Env::new(core.project.clone(), target, registry, workspace, core.report.dir.to_string(), shell.ci(), mask);
     env.in_container = in_container(&shell.env);
     env
 }
@@ -83,10 +94,14 @@ fn verdict(report: &RunReport, delivered: &Delivered, args: &RunArgs) -> u8 {
     }
     if args.dry_run {
         tracing::info!("dry run: nothing was written");
-    } else {
+    } else if !delivered.done.is_empty() {
         tracing::info!("{}", delivered.done.join(", "));
     }
-    let files = ["json", "junit", "markdown", "outputs"];
+    let files = ["json", "junit", "markdown", "outputs", "console"];
     let lost = |(sink, _): &(String, String)| files.contains(&sink.as_str()) || (args.require_comment && sink == "comment");
-    if report.exit_code == exit::PASSED && delivered.failed.iter().any(lost) { exit::BROKEN } else { report.exit_code }
+    if report.exit_code == exit::PASSED && delivered.failed.iter().any(lost) {
+        tracing::error!("the run passed, but its report could not be delivered: exit {}", exit::BROKEN);
+        return exit::BROKEN;
+    }
+    report.exit_code
 }

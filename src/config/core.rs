@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::mistakes::Mistakes;
+use crate::names::RelPath;
 use crate::node::{Node, Value};
 use crate::secret::Secret;
 use crate::tls::TlsMode;
@@ -82,7 +83,7 @@ impl Default for Registry {
 #[serde(deny_unknown_fields, default)]
 pub struct Report {
     /// The folder for all files written.
-    pub dir: String,
+    pub dir: RelPath,
     /// Whether a pull or merge request gets a comment: `auto` when there is one to comment on.
     pub comment: Comment,
     /// What makes a run fail.
@@ -91,7 +92,11 @@ pub struct Report {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { dir: "mlops-out".into(), comment: Comment::default(), fail_on: FailOn::default() }
+        Self {
+            dir: RelPath::parse("mlops-out").unwrap_or_else(|_| unreachable!("a plain name")),
+            comment: Comment::default(),
+            fail_on: FailOn::default(),
+        }
     }
 }
 
@@ -118,6 +123,22 @@ impl Core {
     }
 }
 
+/// Why a URL cannot be what was meant, without showing it.
+fn url_mistake(url: &str) -> Option<&'static str> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        let plain = !url.is_empty() && !url.contains('=');
+        return plain.then_some("is neither postgres://user:password@host:port/database nor `host=… dbname=…`");
+    };
+    let place = rest.split('?').next().unwrap_or_default();
+    if scheme != "postgres" && scheme != "postgresql" {
+        Some("starts with postgres:// or postgresql://")
+    } else if place.matches('@').count() > 1 || place.contains('#') {
+        Some("has `@`, `/` or `#` in its password: write them as %40, %2F and %23")
+    } else {
+        None
+    }
+}
+
 pub(super) fn decode(root: &Node, mistakes: &mut Mistakes) -> Option<Core> {
     let entries = root.entries().iter().filter(|(key, node)| KEYS.contains(&key.name.as_str()) && !node.is_null());
     let core = Node::new(Value::Map(entries.cloned().collect()), root.place).decode::<Core>(mistakes)?;
@@ -125,6 +146,15 @@ pub(super) fn decode(root: &Node, mistakes: &mut Mistakes) -> Option<Core> {
         let place = root.get("version").map_or(root.place, |node| node.place);
         mistakes.add(place, format!("version {} is not known here; this tool reads `version: 1`", core.version));
         return None;
+    }
+    for (section, url) in [("database", &core.database.url), ("registry", &core.registry.url)] {
+        if let Some(why) = url_mistake(url.expose()) {
+            let place = root.get(section).and_then(|node| node.get("url")).map_or(root.place, |node| node.place);
+            mistakes.add(place, format!("`{section}.url` {why}"));
+        }
+    }
+    if core.database.statement_timeout.0.as_millis() > i32::MAX as u128 || core.database.pool == 0 {
+        mistakes.add(root.get("database").map_or(root.place, |node| node.place), "`statement_timeout` is at most 24 days, and `pool` at least 1");
     }
     if core.project.trim().is_empty() {
         mistakes.add(root.get("project").map_or(root.place, |node| node.place), "`project` is empty");

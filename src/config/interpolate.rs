@@ -8,9 +8,11 @@ use crate::secret::is_secret_key;
 pub(super) fn apply(root: &mut Node, input: &Input<'_>, secrets: &mut Vec<String>, mistakes: &mut Mistakes) {
     root.each_text("", &mut |key, place, text| {
         if text.text.contains("${") {
-            let mut expander = Expander { input, place, mistakes, from_file: false };
+            let mut expander = Expander { input, place, mistakes, parts: Vec::new(), from_file: false };
             let expanded = expander.expand(&text.text);
             if expander.from_file || is_secret_key(key) {
+                // The whole, and each part: `postgres://u:${PASSWORD}@h/d` hides the password by itself too.
+                secrets.append(&mut expander.parts);
                 secrets.push(expanded.clone());
             }
             *text = Text { text: expanded, interpolated: true };
@@ -22,6 +24,7 @@ struct Expander<'a, 'b> {
     input: &'a Input<'b>,
     place: Place,
     mistakes: &'a mut Mistakes,
+    parts: Vec<String>,
     from_file: bool,
 }
 
@@ -41,7 +44,9 @@ impl Expander<'_, '_> {
                 self.mistakes.add(self.place, "`${` is not closed; write `$${` for the characters themselves");
                 return expanded;
             };
-            expanded.push_str(&self.value(&rest[..end]));
+            let value = self.value(&rest[..end]);
+            expanded.push_str(&value);
+            self.parts.push(value);
             rest = &rest[end + 1..];
         }
         expanded.push_str(rest);

@@ -39,7 +39,7 @@ pub struct Config {
 impl Config {
     /// A stage's section, by its dotted name.
     pub fn section(&self, dotted: &str) -> Option<&Node> {
-        dotted.split('.').try_fold(&self.root, |node, name| node.get(name)).filter(|node| !node.is_null())
+        dotted.split('.').try_fold(&self.root, |node, name| node.get(name))
     }
 }
 
@@ -75,11 +75,25 @@ fn unknown_sections(root: &Node, sections: &[&str], mistakes: &mut Mistakes) {
             mistakes.add_with_help(key.place, format!("unknown key `{}`", key.name), suggestion(&key.name, top.clone(), "keys"));
             continue;
         }
+        if node.is_null() {
+            mistakes.add(key.place, format!("`{}` has no value", key.name));
+            continue;
+        }
         let inner: Vec<&str> =
             sections.iter().filter_map(|s| s.split_once('.')).filter(|(head, _)| *head == key.name).map(|(_, rest)| rest).collect();
-        for (child, _) in node.entries().iter().filter(|(child, _)| !inner.is_empty() && !inner.contains(&child.name.as_str())) {
-            let help = suggestion(&child.name, inner.iter().copied(), "keys");
-            mistakes.add_with_help(child.place, format!("unknown key `{}` in `{}`", child.name, key.name), help);
+        if inner.is_empty() {
+            continue;
+        }
+        if !node.is_map() {
+            mistakes.add(node.place, format!("`{}` is a map with {}", key.name, inner.join(" and ")));
+        }
+        for (child, node) in node.entries() {
+            if !inner.contains(&child.name.as_str()) {
+                let help = suggestion(&child.name, inner.iter().copied(), "keys");
+                mistakes.add_with_help(child.place, format!("unknown key `{}` in `{}`", child.name, key.name), help);
+            } else if node.is_null() {
+                mistakes.add(child.place, format!("`{}.{}` has no value", key.name, child.name));
+            }
         }
     }
 }
@@ -111,7 +125,7 @@ mod tests {
         let (config, mistakes) = load_with("version: 1\nproject: p\n", None, &[], &[]);
         assert_eq!(mistakes, Vec::<String>::new());
         let core = config.expect("config").core;
-        assert!(core.database.url.is_empty() && core.report.dir == "mlops-out" && core.database.pool == 4);
+        assert!(core.database.url.is_empty() && &*core.report.dir == "mlops-out" && core.database.pool == 4);
     }
 
     #[test]
@@ -130,6 +144,33 @@ mod tests {
                 "7:1 the key `project` stands here twice (first in line 2)",
             ]
         );
+    }
+
+    #[test]
+    fn a_section_without_a_value_or_of_the_wrong_kind_is_never_left_out() {
+        for section in [
+            "gates: foo",
+            "gates: [data]",
+            "gates: {data: }",
+            "migrate:",
+            "database:",
+            "environments: [a]",
+            "environments: {a: foo}",
+            "environments: {a: }",
+        ] {
+            assert_eq!(mistakes_of(&format!("version: 1\nproject: p\n{section}\n")).len(), 1, "{section}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_meant_is_a_mistake() {
+        for url in ["mysql://u@h/d", "postgres://u:p@ss/w@h/d", "postgres://u:p#w@h/d", "just text"] {
+            let said = mistakes_of(&format!("version: 1\nproject: p\ndatabase: {{url: \"{url}\"}}\n"));
+            assert!(said.len() == 1 && !said[0].contains("p@ss"), "{url}: {said:?}");
+        }
+        for url in ["", "postgres://u:p%40ss@h/d", "postgresql://h/d?options=-c%20x", "host=/tmp user=u password='p@ s'"] {
+            assert_eq!(mistakes_of(&format!("version: 1\nproject: p\ndatabase: {{url: \"{url}\"}}\n")), Vec::<String>::new(), "{url}");
+        }
     }
 
     #[test]

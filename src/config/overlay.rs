@@ -7,11 +7,17 @@ pub(super) fn apply(mut root: Node, chosen: Option<&str>, mistakes: &mut Mistake
     let Value::Map(entries) = &mut root.value else { return root };
     let at = entries.iter().position(|(key, _)| key.name == "environments");
     let environments = at.map(|at| entries.remove(at));
+    for (key, node) in environments.iter().flat_map(|(key, node)| std::iter::once((key, node)).chain(node.entries().iter().map(|(k, n)| (k, n)))) {
+        if !node.is_map() {
+            mistakes.add(key.place, format!("`{}` is a map of {}", key.name, if key.name == "environments" { "environments" } else { "sections" }));
+        }
+    }
     let Some(chosen) = chosen else { return root };
     let place = environments.as_ref().map_or(Place { line: 1, column: 1 }, |(key, _)| key.place);
     let overlay = environments.as_ref().and_then(|(_, node)| node.get(chosen));
     match overlay {
-        Some(overlay) => merge(&mut root, overlay),
+        Some(overlay) if overlay.is_map() => merge(&mut root, overlay),
+        Some(_) => {}
         None => {
             let names: Vec<&str> = environments.iter().flat_map(|(_, node)| node.entries()).map(|(key, _)| key.name.as_str()).collect();
             mistakes.add_with_help(place, format!("there is no environment `{chosen}`"), suggestion(chosen, names, "environments"));

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_postgres::{IsolationLevel, Transaction};
 
-use crate::names::{TableName, ident};
+use crate::names::{RelPath, TableName, ident, statement};
 use crate::ports::files::{FileError, Workspace, sha256};
 use crate::ports::frame::{self, FrameError};
 use crate::ports::postgres::copy::{CopyOutError, copy_out};
@@ -20,13 +20,13 @@ pub type Datasets = BTreeMap<String, Dataset>;
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
     /// The file with the query.
-    pub query: Option<String>,
+    pub query: Option<RelPath>,
     /// A whole table instead of a query.
     pub table: Option<TableName>,
     /// The columns that put the rows in a fixed order: the same rows, the same bytes.
     pub order_by: Option<Vec<String>>,
     /// The Parquet file to write.
-    pub out: String,
+    pub out: RelPath,
     /// What the rows are, for people.
     #[expect(dead_code, reason = "documentation in the file; lineage will carry it")]
     pub description: Option<String>,
@@ -40,6 +40,8 @@ pub enum DatasetError {
     Frame(#[from] FrameError),
     #[error(transparent)]
     Server(#[from] PgError),
+    #[error("the query gives no row: a dataset without rows is no version; nothing was written")]
+    Empty,
     #[error("{0}")]
     Stream(String),
 }
@@ -47,7 +49,7 @@ pub enum DatasetError {
 impl DatasetError {
     /// A query that the server rejects is a failure; the rest could not be evaluated.
     pub fn is_verdict(&self) -> bool {
-        matches!(self, Self::Server(error) if error.is_statement())
+        matches!(self, Self::Empty) || matches!(self, Self::Server(error) if error.is_statement())
     }
 }
 
@@ -77,7 +79,7 @@ impl Dataset {
     }
 
     pub fn source(&self) -> String {
-        self.query.clone().or_else(|| self.table.as_ref().map(ToString::to_string)).unwrap_or_default()
+        self.query.as_ref().map(ToString::to_string).or_else(|| self.table.as_ref().map(ToString::to_string)).unwrap_or_default()
     }
 
     fn sql(&self, workspace: &Workspace) -> Result<String, FileError> {
@@ -86,7 +88,7 @@ impl Dataset {
             (None, Some(table)) => format!("select * from {}", table.quoted()),
             (None, None) => String::new(),
         };
-        let query = query.trim().trim_end_matches(';');
+        let query = statement(&query);
         Ok(match &self.order_by {
             Some(columns) => {
                 let order: Vec<String> = columns.iter().map(|c| ident(c)).collect();
@@ -122,11 +124,14 @@ async fn write(server: &Postgres, snapshot: &Transaction<'_>, workspace: &Worksp
         other @ CopyOutError::Stream(_) => DatasetError::Stream(other.to_string()),
     })?;
     let (rows, columns) = (export.columns.first().map_or(0, |c| c.values.len()), export.columns.len());
+    if rows == 0 {
+        return Err(DatasetError::Empty);
+    }
     let parquet = frame::to_parquet(export.columns)?;
     let digest = sha256(&parquet);
     let changed = workspace.write(&dataset.out, &parquet)?;
-    let file = dataset.out.rsplit('/').next().unwrap_or(&dataset.out);
+    let file = dataset.out.rsplit('/').next().unwrap_or_default();
     // The format of sha256sum: `sha256sum -c` verifies the file.
     workspace.write(&format!("{}.sha256", dataset.out), format!("{digest}  {file}\n").as_bytes())?;
-    Ok(Written { out: dataset.out.clone(), rows, columns, bytes: parquet.len(), sha256: digest, changed, as_text: export.as_text })
+    Ok(Written { out: dataset.out.to_string(), rows, columns, bytes: parquet.len(), sha256: digest, changed, as_text: export.as_text })
 }

@@ -123,7 +123,37 @@ impl Deploy {
         if self.image.trim().is_empty() || self.image.contains(char::is_whitespace) {
             return Some("`image` names no image".into());
         }
-        (self.scale.min == 0).then(|| "`scale.min: 0` would deploy nothing".into())
+        if self.scale.min == 0 {
+            return Some("`scale.min: 0` would deploy nothing".into());
+        }
+        if self.port == 0 {
+            return Some("`port: 0` is no port".into());
+        }
+        let paths = [("ready", &self.probes.ready), ("live", &self.probes.live)];
+        if let Some((key, path)) = paths.into_iter().find(|(_, path)| !path.starts_with('/') || path.contains(char::is_whitespace)) {
+            return Some(format!("`probes.{key}: {path}` is no path such as /healthz"));
+        }
+        let quantities = [("cpu", &self.resources.cpu), ("memory", &self.resources.memory)];
+        if let Some((key, text)) = quantities.into_iter().find(|(_, text)| !text.split('/').all(is_quantity) || text.matches('/').count() > 1) {
+            return Some(format!("`resources.{key}: {text}` is no quantity such as 250m or 512Mi, nor two of them with a slash"));
+        }
+        self.env_mistake()
+    }
+
+    fn env_mistake(&self) -> Option<String> {
+        let names: Vec<&String> = self.env.keys().chain(self.secrets.iter().map(|s| &s.name)).collect();
+        let fits = |name: &str| {
+            let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+            !name.is_empty() && name.chars().all(letters) && !name.starts_with(|c: char| c.is_ascii_digit())
+        };
+        if let Some(name) = names.iter().find(|name| !fits(name)) {
+            return Some(format!("`{name}` is no name of an environment variable"));
+        }
+        if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+            return Some(format!("the environment variable `{name}` is set twice"));
+        }
+        let wrong = self.secrets.iter().find(|s| !is_object_name(&s.secret) || s.key.is_empty() || s.key.contains(char::is_whitespace));
+        wrong.map(|s| format!("`{}/{}` is no key of a Kubernetes secret", s.secret, s.key))
     }
 
     /// `(file, content)`, in the order in which they are applied.
@@ -176,6 +206,20 @@ impl Resources {
     }
 }
 
+/// Kubernetes' quantities: a number, and a suffix of ten or two to some power.
+fn is_quantity(text: &str) -> bool {
+    let digits = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = &text[..text.len() - digits.len()];
+    number.parse::<f64>().is_ok_and(|n| n > 0.0) && ["", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"].contains(&digits)
+}
+
+/// A DNS subdomain, as names of most objects are.
+fn is_object_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 253 && text.chars().all(fits) && edge(text.chars().next()) && edge(text.chars().last())
+}
+
 /// A label's value: 63 letters, digits, `.`, `_` and `-`, with a letter or digit at both ends.
 fn label(text: &str) -> String {
     let safe: String = text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' }).take(63).collect();
@@ -210,7 +254,18 @@ mod tests {
             let deploy = Deploy { name: wrong.to_owned(), ..deploy("") };
             assert!(deploy.mistake().is_some(), "{wrong}");
         }
-        assert_eq!(deploy("").mistake(), None);
+        for more in [
+            r#", "port": 0"#,
+            r#", "resources": {"cpu": "lots"}"#,
+            r#", "resources": {"memory": ""}"#,
+            r#", "probes": {"ready": "a b"}"#,
+            r#", "env": {"F G": "x"}"#,
+            r#", "env": {"A": "x"}, "secrets": [{"name": "A", "secret": "s", "key": "k"}]"#,
+            r#", "secrets": [{"name": "A", "secret": "X Y", "key": "k"}]"#,
+        ] {
+            assert!(deploy(more).mistake().is_some(), "{more}");
+        }
+        assert_eq!(deploy(r#", "resources": {"cpu": "250m/1.5", "memory": "512Mi"}"#).mistake(), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio_postgres::error::ErrorPosition;
 
 use super::{MigrateError, Migration, Options, Source, lock};
 use crate::names::literal;
-use crate::ports::postgres::{Postgres, describe};
+use crate::ports::postgres::{Postgres, describe, guarded};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
@@ -76,6 +76,7 @@ pub async fn down(server: &Postgres, source: Source, migrations: &[Migration], s
         pending(&history, migrations)?; // edited, gone and out of order are refused both ways
         let applied: Vec<&Migration> = migrations.iter().filter(|m| history.contains_key(&order(&m.version))).collect();
         run.before = applied.len();
+        run.head = applied.last().map(|m| m.version.clone());
         // Known before the first one is undone.
         if let Some(migration) = applied.iter().rev().take(steps).find(|m| m.down.is_none()) {
             return Err(MigrateError::NoDown { file: migration.down_file.clone() });
@@ -86,9 +87,9 @@ pub async fn down(server: &Postgres, source: Source, migrations: &[Migration], s
             let tail = format!("delete from mlops.migration where source = {} and version = {}", literal(source.word()), literal(&migration.version));
             execute(client, server, migration, Direction::Down, sql, &tail, options).await?;
             run.done.push(Applied { id: migration.id(), file: migration.down_file.clone(), elapsed: started.elapsed() });
+            let left = applied.len() - run.done.len();
+            run.head = left.checked_sub(1).map(|last| applied[last].version.clone());
         }
-        let left = applied.len() - run.done.len();
-        run.head = left.checked_sub(1).map(|last| applied[last].version.clone());
         Ok(())
     })
     .await
@@ -188,8 +189,9 @@ async fn execute(
     history: &str,
     options: Options,
 ) -> Result<(), MigrateError> {
-    let head = format!("begin; set local lock_timeout = {}; ", options.lock_timeout.as_millis());
-    let batch = format!("{head}{sql}\n;{history}; commit");
+    // What the last migration left in the session must not change what this one means.
+    let head = format!("reset role; reset all; begin; set local lock_timeout = {}", options.lock_timeout.as_millis());
+    let batch = format!("{head}; {}; reset role; {history}; commit", guarded(sql));
     let Err(error) = client.batch_execute(&batch).await else { return Ok(()) };
     let wrapped = server.error(&format!("applying {}", migration.id()), &error);
     if !wrapped.is_statement() {
@@ -201,13 +203,17 @@ async fn execute(
         Direction::Up => (&migration.file, migration.up_line),
         Direction::Down => (&migration.down_file, migration.down_line),
     };
-    let line = line_of(&error, head.chars().count(), sql).map(|line| first + line);
+    let line = line_of(&error, sql).map(|line| first + line);
     Err(MigrateError::Rejected { version: migration.id(), file: file.clone(), line, why: describe(&error) })
 }
 
-/// The server counts characters of the whole batch; a reader counts lines of the file.
-fn line_of(error: &tokio_postgres::Error, head: usize, sql: &str) -> Option<usize> {
-    let Some(ErrorPosition::Original(at)) = error.as_db_error()?.position() else { return None };
-    let at = usize::try_from(*at).ok()?.checked_sub(head + 1)?;
+/// The server counts characters of the script; a reader counts lines of the file.
+fn line_of(error: &tokio_postgres::Error, sql: &str) -> Option<usize> {
+    let Some(ErrorPosition::Internal { position, query }) = error.as_db_error()?.position() else { return None };
+    let at = usize::try_from(*position).ok()?.checked_sub(1)?;
+    // An error inside a function that the script calls counts in that function.
+    if query != sql {
+        return None;
+    }
     (at < sql.chars().count()).then(|| 1 + sql.chars().take(at).filter(|c| *c == '\n').count())
 }

@@ -44,7 +44,7 @@ struct Parts<'a> {
 pub fn parse(files: &[(String, String)]) -> Result<Vec<Migration>, Vec<String>> {
     let mut mistakes = Vec::new();
     let mut versions: BTreeMap<(usize, &str), Parts<'_>> = BTreeMap::new();
-    for (file, text) in files.iter().filter(|(file, _)| file.ends_with(".sql")) {
+    for (file, text) in files.iter().filter(|(file, _)| file.to_lowercase().ends_with(".sql")) {
         let Some((version, name, kind)) = split_name(file) else {
             mistakes.push(format!("{file}: a migration is called 0001_name.up.sql, 0001_name.down.sql or 0001_name.sql"));
             continue;

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::mistakes::{Mistakes, Place};
-use crate::node::Node;
+use crate::node::{Node, Value};
 use crate::stages::{Kind, Stage, kinds};
 
 /// The stages of a run, in order.
@@ -29,6 +29,12 @@ pub fn plan(config: &Config, file: &str, only: &[String], mistakes: &mut Mistake
         let empty = Node::map(vec![], Place::default());
         let section = if kind.section == "database" { Some(config.section(kind.section).unwrap_or(&empty)) } else { config.section(kind.section) };
         let Some(node) = section else { continue };
+        if kind.section != "database" && matches!(&node.value, Value::Map(entries) if entries.is_empty())
+            || matches!(&node.value, Value::List(items) if items.is_empty())
+        {
+            mistakes.add(node.place, format!("`{}` is empty", kind.section));
+            continue;
+        }
         // Built even when not chosen: a typo in any section is a typo.
         if let Some(stage) = (kind.build)(node, file, mistakes) {
             stages.push(Planned { kind, stage });

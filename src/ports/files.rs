@@ -81,7 +81,10 @@ impl Workspace {
     }
 
     pub fn read_text(&self, relative: &str) -> Result<String, FileError> {
-        String::from_utf8(self.read(relative)?).map_err(|_| FileError::Io { path: relative.into(), why: "it is not UTF-8 text".into() })
+        let text =
+            String::from_utf8(self.read(relative)?).map_err(|_| FileError::Io { path: relative.into(), why: "it is not UTF-8 text".into() })?;
+        // A byte order mark is a syntax error to the server.
+        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 
     /// The regular files of a folder, by name.
@@ -103,6 +106,14 @@ impl Workspace {
     pub fn write(&self, relative: &str, content: &[u8]) -> Result<bool, FileError> {
         self.path(relative)?; // judged against the real folder, also when another one is written to
         write(&self.writes.join(relative), content, &self.writes)
+    }
+
+    /// Removes a file, if it is there.
+    pub fn remove(&self, relative: &str) -> Result<(), FileError> {
+        match fs::remove_file(self.path(relative)?) {
+            Err(e) if ![std::io::ErrorKind::NotFound, std::io::ErrorKind::NotADirectory].contains(&e.kind()) => Err(io(Path::new(relative), &e)),
+            _ => Ok(()),
+        }
     }
 
     /// The digest and the size of a file, or of all files of a folder with their names.

@@ -22,6 +22,12 @@ fn fail(path: &str, why: impl ToString) -> FrameError {
 
 /// A whole Parquet or CSV file, told apart by its ending.
 pub fn read(path: &Path, shown: &str) -> Result<DataFrame, FrameError> {
+    // polars panics on types that it was built without.
+    let attempt = std::panic::catch_unwind(|| read_file(path, shown));
+    attempt.unwrap_or_else(|_| Err(fail(shown, "it holds a type that cannot be read; write it as text, number, date or timestamp")))
+}
+
+fn read_file(path: &Path, shown: &str) -> Result<DataFrame, FrameError> {
     if !path.is_file() {
         return Err(fail(shown, "no such file"));
     }
@@ -69,7 +75,7 @@ fn values(series: &Series) -> PolarsResult<Values> {
         }
         DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16 => values(&series.cast(&DataType::Int32)?)?,
         DataType::UInt32 | DataType::UInt64 => values(&series.strict_cast(&DataType::Int64)?)?,
-        DataType::Null => values(&series.cast(&DataType::String)?)?,
+        DataType::Decimal(..) | DataType::Categorical(..) | DataType::Enum(..) | DataType::Null => values(&series.cast(&DataType::String)?)?,
         other => polars_bail!(ComputeError: "type {other} cannot be loaded yet; write it as text, number, date or timestamp"),
     })
 }

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::mistakes::suggestion;
+use crate::names::RelPath;
 use crate::ports::files::{FileError, Workspace};
 use crate::ports::frame::{self, FrameError};
 
@@ -13,7 +14,7 @@ use crate::ports::frame::{self, FrameError};
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// A `.parquet` or `.csv` file.
-    pub file: String,
+    pub file: RelPath,
     /// The column with the truth: true/false, 0/1, or text with `positive`.
     pub label: String,
     /// The column with the predicted probability of the positive class.
@@ -140,7 +141,10 @@ fn named(source: &Source, error: &QualityError) -> QualityError {
 fn column(frame: &DataFrame, source: &Source, name: &str) -> Result<Series, QualityError> {
     let names: Vec<&str> = frame.get_column_names().into_iter().map(|n| n.as_str()).collect();
     let column = frame.column(name).map_err(|_| wrong(source, format!("there is no column `{name}`; {}", suggestion(name, names, "columns"))))?;
-    let column = column.as_materialized_series().clone();
+    let mut column = column.as_materialized_series().clone();
+    if column.dtype().is_categorical() || column.dtype().is_enum() {
+        column = column.cast(&DataType::String).map_err(|e| wrong(source, e.to_string()))?;
+    }
     match column.null_count() {
         0 => Ok(column),
         n => Err(wrong(source, format!("column `{name}` has {}", crate::units::counted(n as u64, "NULL")))),
@@ -174,7 +178,7 @@ fn scores(series: &Series, source: &Source) -> Result<Vec<f64>, QualityError> {
 }
 
 fn numbers(series: &Series, source: &Source) -> Result<Vec<f64>, QualityError> {
-    if !series.dtype().is_primitive_numeric() {
+    if !series.dtype().is_primitive_numeric() && !series.dtype().is_decimal() {
         return Err(wrong(source, format!("column `{}` holds {}, not numbers", series.name(), series.dtype())));
     }
     let floats = series.cast(&DataType::Float64).map_err(|e| wrong(source, e.to_string()))?;

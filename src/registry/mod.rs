@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio_postgres::Transaction;
 
-use crate::names::Slug;
+use crate::names::{RelPath, Slug};
 use crate::ports::files::sha256;
 
 /// The model that a run registers.
@@ -19,7 +19,7 @@ pub struct Model {
     /// A semantic version or any label. The registry numbers versions by itself.
     pub version: String,
     /// The model's file or folder.
-    pub artifact: String,
+    pub artifact: RelPath,
     /// What the model is, for people.
     pub description: Option<String>,
 }
@@ -77,7 +77,7 @@ pub async fn register(transaction: &Transaction<'_>, model: &Model, new: &NewVer
                 &version,
                 &model.version,
                 &model.description,
-                &model.artifact,
+                &&*model.artifact,
                 &new.artifact_sha256,
                 &bytes,
                 &datasets,

@@ -136,7 +136,7 @@ mod test_support {
             Outcome::new("flights.tailnum", "references", Status::Warned, "16% are not in planes.tailnum").at(location.clone()),
             Outcome::new("flights.carrier", "in", Status::Failed, "1 row | has ::error:: `another` <value>\nin it")
                 .at(location)
-                .with_evidence(["{\"carrier\":\"\u{1b}[31m]]>\"}".to_owned()]),
+                .with_evidence(["{\"carrier\":\"\u{1b}[31m\u{fffe}]]>\"}".to_owned()]),
             Outcome::new("flights.carrier", "in", Status::Broken, "could not be evaluated: lost"),
         ];
         let check = StageReport {

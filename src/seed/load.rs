@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio_postgres::Transaction;
 
-use super::plan::{Action, Known, decide};
+use super::plan::{Action, Known, Last, decide};
 use super::{Mode, Task};
 use crate::mistakes::suggestion;
 use crate::names::{TableName, ident};
 use crate::ports::files::{FileError, Workspace, sha256};
 use crate::ports::frame::{self, FrameError};
-use crate::ports::postgres::{PgError, Postgres, catalog, copy};
+use crate::ports::postgres::{PgError, Postgres, catalog, copy, guarded};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
@@ -45,11 +45,17 @@ pub struct Loaded {
     pub elapsed: Duration,
 }
 
+/// `mlsee` in ASCII.
+const LOCK: i64 = 0x006d_6c73_6565;
+
 /// Loads what changed. The error names the seed at which the whole transaction was given up.
 pub async fn load(server: &Postgres, workspace: &Workspace, tasks: &[Task]) -> Result<Vec<Loaded>, (String, SeedError)> {
     let everything = |e: SeedError| ("seed".to_owned(), e);
     let mut client = server.client().await.map_err(|e| everything(e.into()))?;
     let transaction = client.transaction().await.map_err(|e| everything(server.error("beginning", &e).into()))?;
+    // Two runs that load at once would each find the tables empty. The lock goes with the transaction.
+    let locked = transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await;
+    locked.map_err(|e| everything(server.error("waiting for another run that is seeding", &e).into()))?;
     let names: Vec<TableName> = tasks.iter().filter_map(|t| if let Task::Table { table, .. } = t { Some(table.clone()) } else { None }).collect();
     let catalog = catalog::read(&transaction, &names).await.map_err(|e| everything(server.error("reading the catalog", &e).into()))?;
     let mut known = Vec::new();
@@ -89,8 +95,8 @@ pub async fn load(server: &Postgres, workspace: &Workspace, tasks: &[Task]) -> R
 
 async fn remember(transaction: &Transaction<'_>, server: &Postgres, task: &Task, digest: String) -> Result<Known, SeedError> {
     let fail = |e| SeedError::from(server.error("reading the seed history", &e));
-    let last = transaction.query_opt("select digest, relation from mlops.seed where target = $1", &[&task.target()]).await.map_err(fail)?;
-    let last = last.map(|row| (row.get(0), row.get(1)));
+    let last = transaction.query_opt("select digest, relation, rows from mlops.seed where target = $1", &[&task.target()]).await.map_err(fail)?;
+    let last = last.map(|row| Last { digest: row.get(0), relation: row.get(1), rows: row.get(2) });
     let Task::Table { table, .. } = task else {
         return Ok(Known { digest, relation: None, has_rows: true, last });
     };
@@ -128,7 +134,7 @@ async fn run(
     let (table, file) = match task {
         Task::Script { file } => {
             let sql = workspace.read_text(file)?;
-            return transaction.batch_execute(&sql).await.map(|()| 0).map_err(|e| server.error(&doing, &e).into());
+            return transaction.batch_execute(&guarded(&sql)).await.map(|()| 0).map_err(|e| server.error(&doing, &e).into());
         }
         Task::Table { table, file, .. } => (table, file),
     };
@@ -152,6 +158,10 @@ async fn run(
 }
 
 fn header(content: &[u8], file: &str) -> Result<Vec<String>, SeedError> {
+    // Servers before 17 read this line as the end of the data and would drop the rest without a word.
+    if let Some(at) = content.split(|byte| *byte == b'\n').position(|line| line.strip_suffix(b"\r").unwrap_or(line) == b"\\.") {
+        return Err(SeedError::Wrong(format!("{file}:{}: a line `\\.` ends the data for the server; quote it", at + 1)));
+    }
     let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
     let mut reader = csv::Reader::from_reader(content);
     let header = reader.headers().map_err(|e| SeedError::Wrong(format!("{file}: {e}")))?;

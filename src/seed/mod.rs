@@ -8,7 +8,7 @@ pub use self::load::{Loaded, load};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::names::TableName;
+use crate::names::{RelPath, TableName};
 
 /// One seed: a file into a table, or a script.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -17,12 +17,12 @@ pub struct Entry {
     /// The table to load.
     pub table: Option<TableName>,
     /// A `.csv` with a header line, or a `.parquet` file.
-    pub file: Option<String>,
+    pub file: Option<RelPath>,
     /// What happens to rows that are already there.
     #[serde(default)]
     pub mode: Mode,
     /// A script to run instead of loading a file.
-    pub sql: Option<String>,
+    pub sql: Option<RelPath>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -40,8 +40,8 @@ pub enum Mode {
 /// What one entry asks for, once it makes sense.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
-    Table { table: TableName, file: String, mode: Mode },
-    Script { file: String },
+    Table { table: TableName, file: RelPath, mode: Mode },
+    Script { file: RelPath },
 }
 
 impl Entry {
@@ -62,7 +62,7 @@ impl Task {
         match self {
             Self::Table { table, mode: Mode::Append, file } => format!("{table} + {file}"),
             Self::Table { table, .. } => table.to_string(),
-            Self::Script { file } => file.clone(),
+            Self::Script { file } => file.to_string(),
         }
     }
 

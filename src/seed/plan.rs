@@ -9,8 +9,15 @@ pub(super) struct Known {
     /// The table's identity now; `None` for a script.
     pub(super) relation: Option<u32>,
     pub(super) has_rows: bool,
-    /// The digest and the relation of the last load.
-    pub(super) last: Option<(String, Option<u32>)>,
+    pub(super) last: Option<Last>,
+}
+
+/// The last load, as the history remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Last {
+    pub(super) digest: String,
+    pub(super) relation: Option<u32>,
+    pub(super) rows: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +33,13 @@ pub(super) fn decide(tasks: &[(Task, Known)]) -> Vec<Action> {
     let single = |(task, known): &(Task, Known)| match task {
         Task::Table { mode: Mode::IfEmpty, .. } if known.has_rows => Action::NotEmpty,
         Task::Table { mode: Mode::IfEmpty, .. } => Action::Load,
-        Task::Table { .. } if !known.has_rows => Action::Load,
-        _ if known.last.as_ref().is_some_and(|(digest, relation)| *digest == known.digest && *relation == known.relation) => Action::Unchanged,
-        _ => Action::Load,
+        _ => match &known.last {
+            Some(last) if last.digest != known.digest || last.relation != known.relation => Action::Load,
+            // Emptied since; a file without rows leaves an empty table, and that is as it should be.
+            Some(last) if !known.has_rows && last.rows > 0 => Action::Load,
+            Some(_) => Action::Unchanged,
+            None => Action::Load,
+        },
     };
     let mut actions: Vec<Action> = tasks.iter().map(single).collect();
     let replaced = |task: &Task| matches!(task, Task::Table { mode: Mode::Replace, .. });
@@ -47,11 +58,11 @@ pub(super) fn decide(tasks: &[(Task, Known)]) -> Vec<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::TableName;
+    use crate::names::{RelPath, TableName};
 
     fn table(name: &str, mode: Mode, digest: &str, last: Option<&str>) -> (Task, Known) {
-        let task = Task::Table { table: TableName::parse(name).expect("name"), file: "f.csv".into(), mode };
-        let last = last.map(|digest| (digest.to_owned(), Some(1)));
+        let task = Task::Table { table: TableName::parse(name).expect("name"), file: RelPath::parse("f.csv").expect("path"), mode };
+        let last = last.map(|digest| Last { digest: digest.into(), relation: Some(1), rows: 2 });
         (task, Known { digest: digest.into(), relation: Some(1), has_rows: true, last })
     }
 
@@ -73,6 +84,9 @@ mod tests {
         emptied.1.has_rows = false;
         let mut recreated = table("b", Mode::Append, "1", Some("1"));
         recreated.1.relation = Some(2);
+        let mut without_rows = emptied.clone();
+        without_rows.1.last = Some(Last { digest: "1".into(), relation: Some(1), rows: 0 });
+        assert_eq!(decide(&[without_rows]), [Action::Unchanged]);
         assert_eq!(decide(&[emptied]), [Action::Load]);
         assert_eq!(decide(&[recreated]), [Action::Load]);
     }

@@ -54,7 +54,10 @@ impl Stage for Connect {
         let server = match Postgres::connect(&address, waiting).await {
             Ok(server) => server,
             Err(error) => {
-                let hint = env.ci.loopback_hint(&format!("@{}", error.endpoint.rsplit('@').next().unwrap_or_default()), env.in_container);
+                let hint = error
+                    .may_pass()
+                    .then_some(())
+                    .and_then(|()| env.ci.loopback_hint(&format!("@{}", error.endpoint.rsplit('@').next().unwrap_or_default()), env.in_container));
                 return Err(match hint {
                     Some(hint) => anyhow::anyhow!("{error}; {hint}"),
                     None => error.into(),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{Done, Env, Stage, StageType};
 use crate::migrate::{MigrateError, Migration, Options, Run, Source, parse, up};
 use crate::mistakes::Mistakes;
+use crate::names::RelPath;
 use crate::node::Node;
 use crate::outcome::{Location, Outcome, StageReport, Status};
 use crate::ports::files::Workspace;
@@ -18,7 +19,7 @@ use crate::units::{Span, counted};
 #[serde(deny_unknown_fields)]
 pub struct Migrate {
     /// The folder with `0001_name.up.sql` and `.down.sql`, or `0001_name.sql` with `-- migrate:up` and `-- migrate:down`.
-    pub dir: String,
+    pub dir: RelPath,
     /// How long a statement may wait for a table's lock.
     #[serde(default = "five_seconds")]
     pub lock_timeout: Span,
@@ -47,7 +48,7 @@ impl Migrate {
     pub fn load(&self, workspace: &Workspace) -> anyhow::Result<Result<Vec<Migration>, Vec<String>>> {
         let names = workspace.list(&self.dir).context("reading migrate.dir")?;
         let mut files = Vec::new();
-        for name in names.into_iter().filter(|name| name.ends_with(".sql")) {
+        for name in names.into_iter().filter(|name| name.to_lowercase().ends_with(".sql")) {
             let text = workspace.read_text(&format!("{}/{name}", self.dir))?;
             files.push((name, text));
         }
@@ -91,7 +92,7 @@ impl Stage for Migrate {
             Ok(migrations) if migrations.is_empty() => anyhow::bail!("{}: there is no migration in this folder", self.dir),
             Ok(migrations) => migrations,
             Err(mistakes) => {
-                let failed = |m: String| Outcome::new(&self.dir, "files", Status::Failed, format!("{}/{m}", self.dir));
+                let failed = |m: String| Outcome::new(&*self.dir, "files", Status::Failed, format!("{}/{m}", self.dir));
                 return Ok(Done::new(mistakes.into_iter().map(failed).collect(), "the files are wrong; nothing was applied"));
             }
         };
@@ -106,7 +107,7 @@ impl Stage for Migrate {
             (None, n) => format!("{} applied", counted(n, "migration")),
         };
         if found.is_empty() {
-            found.push(Outcome::new(&self.dir, "apply", Status::Passed, summary.clone()));
+            found.push(Outcome::new(&*self.dir, "apply", Status::Passed, summary.clone()));
         }
         Ok(Done::new(found, summary))
     }

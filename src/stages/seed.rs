@@ -5,7 +5,7 @@ use super::{Done, Env, Stage, StageType};
 use crate::mistakes::Mistakes;
 use crate::node::Node;
 use crate::outcome::{Outcome, StageReport, Status};
-use crate::seed::{Entry, Task, load};
+use crate::seed::{Entry, Mode, Task, load};
 use crate::units::counted;
 
 /// Loads CSV and Parquet files into tables by COPY, all in one transaction.
@@ -29,6 +29,15 @@ impl StageType for Seed {
             match entry.task() {
                 Ok(task) => tasks.push(task),
                 Err(why) => mistakes.add(node.place, why),
+            }
+        }
+        for (i, task) in tasks.iter().enumerate() {
+            let Task::Table { table, mode, .. } = task else { continue };
+            let before = |t: &Task| {
+                t.target() == task.target() || matches!(t, Task::Table { table: earlier, .. } if earlier == table && *mode != Mode::Append)
+            };
+            if tasks[..i].iter().any(before) {
+                mistakes.add(node.items()[i].place, format!("{table} is loaded above already; further files of one table have `mode: append`"));
             }
         }
         Some(Self { tasks })

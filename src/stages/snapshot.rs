@@ -30,6 +30,11 @@ impl StageType for Snapshot {
                 mistakes.add(key.place, format!("dataset `{}`: {why}", key.name));
             }
         }
+        let mut outs: Vec<&str> = datasets.values().map(|d| &*d.out).collect();
+        outs.sort_unstable();
+        for pair in outs.windows(2).filter(|pair| pair[0] == pair[1]) {
+            mistakes.add(node.place, format!("two datasets write {}", pair[0]));
+        }
         Some(Self { datasets })
     }
 
@@ -68,9 +73,6 @@ impl Stage for Snapshot {
 }
 
 fn outcome(name: &str, written: &Written, ordered: bool) -> Outcome {
-    if written.rows == 0 {
-        return Outcome::new(name, "export", Status::Failed, "the query gives no row: a dataset without rows is no version");
-    }
     let change = if written.changed { "" } else { ", unchanged" };
     let size = indicatif::HumanBytes(written.bytes as u64);
     let message = format!(

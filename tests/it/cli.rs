@@ -13,6 +13,7 @@ fn help_and_version_are_no_errors_and_a_typo_is_usage() {
     run(&["run", "--stages", "chekc"]).expect(2).says("did you mean `check`?");
     run(&["run", "--config", "nowhere.yml"]).expect(2).says("nowhere.yml: no such file");
     run(&[]).expect(2);
+    assert_eq!(run(&["run", "--format", "json", "--config", "nowhere.yml"]).expect(2).json()["exit_code"], 2);
 }
 
 #[test]
@@ -42,7 +43,13 @@ fn validate_finds_mistakes_in_every_environment_and_gives_them_as_json() {
 
 #[test]
 fn a_file_that_asks_for_nothing_is_not_green() {
-    for text in ["version: 1\nproject: p\n", "", "version: 1\nproject: p\ngates:\n"] {
+    for text in [
+        "version: 1\nproject: p\n",
+        "",
+        "version: 1\nproject: p\ngates:\n",
+        "version: 1\nproject: p\nseed: []\n",
+        "version: 1\nproject: p\ngates: {data: {t: {unique: []}}}\n",
+    ] {
         let project = project::with(&[("mlops.yml", text)]);
         Mlops::new(project.path()).args(["run"]).run().expect(2);
     }

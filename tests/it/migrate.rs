@@ -113,3 +113,46 @@ fn a_lock_that_is_held_by_another_session_is_waited_out_with_a_timeout_of_its_ow
     holder.join().expect("holder");
     mlops(&project, &db, &["run"]).expect(0);
 }
+
+#[test]
+fn a_migration_cannot_end_its_own_transaction() {
+    for (script, line) in [("create table x (i int);\nrollback;", ""), ("create table x (i int);\ncommit;\ncreate table y (i int);\nselect 1/0;", "")]
+    {
+        let (project, db) = (project(), Db::new());
+        project.write("m/0003_x.up.sql", script);
+        mlops(&project, &db, &["run"]).expect(1).says("leave out begin, commit, rollback").says("left no trace").says(line);
+        assert!(!db.has_table("x") && !db.has_table("y"));
+        assert_eq!(db.sql("select max(version) from mlops.migration where source = 'app'"), "0002");
+    }
+}
+
+#[test]
+fn an_error_has_its_line_behind_odd_characters_and_functions() {
+    let (project, db) = (project(), Db::new());
+    project.write(
+        "m/0003_x.up.sql",
+        "-- größer ✓\ncreate function f() returns int language sql as $$ select 1; $$;\ncreate table x (i int);\nselect nope from x;\n",
+    );
+    mlops(&project, &db, &["run"]).expect(1).says("m/0003_x.up.sql:4: column \"nope\" does not exist");
+}
+
+#[test]
+fn what_one_migration_sets_does_not_reach_the_next() {
+    let (project, db) = (project(), Db::new());
+    project.write("m/0003_x.up.sql", "select set_config('search_path', '', false);");
+    project.write("m/0004_y.up.sql", "create table y (i int);");
+    project.write("m/5_z.SQL", "select 1;");
+    mlops(&project, &db, &["run"]).expect(1).says("5_z.SQL: a migration is called");
+    std::fs::remove_file(project.path().join("m/5_z.SQL")).expect("remove");
+    mlops(&project, &db, &["run"]).expect(0);
+    assert!(db.has_table("public.y"));
+}
+
+#[test]
+fn a_down_that_fails_says_where_the_schema_is() {
+    let (project, db) = (project(), Db::new());
+    project.replace("m/0002_b.sql", "drop table b;", "drop table b; selekt;");
+    mlops(&project, &db, &["migrate", "up"]).expect(0);
+    mlops(&project, &db, &["migrate", "down"]).expect(1).says("at version 0002");
+    assert!(db.has_table("b"));
+}

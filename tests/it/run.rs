@@ -189,3 +189,70 @@ fn files_belong_to_whoever_owns_the_workspace() {
         assert_eq!(std::fs::metadata(project.path().join(path)).expect(path).uid(), owner, "{path}");
     }
 }
+
+#[test]
+fn odd_column_names_and_queries_break_nothing_else() {
+    let db = Db::new();
+    db.sql(
+        "create domain positive as int check (value > 0); create table t (n int, q text, r real, b bigint, d positive, at timestamptz); \
+            insert into t values (1, 'x', 0.1, 9007199254740993, 1, null), (2, 'y', 0.1, 1, 2, null)",
+    );
+    let gates = "    t:\n      unique: [[n, q]]\n      no_rows: [{name: parameter, sql: select $1}, {name: comment, sql: \"select 1 from t where n > 5; -- none\"}]\n      \
+                 columns:\n        n: {unique: true}\n        q: {in: [x]}\n        r: {range: [0, 0.1]}\n        b: {range: [0, 9007199254740993]}\n        d: {range: [1, 2]}\n";
+    let project =
+        project::with(&[("mlops.yml", &format!("version: 1\nproject: p\ndatabase: {{url: \"${{DATABASE_URL}}\"}}\ngates:\n  data:\n{gates}"))]);
+    Mlops::new(project.path()).args(["run"]).env("DATABASE_URL", &db.url()).run().expect(1);
+    let report = project.report();
+    let status = |subject: &str, name: &str| outcome(&report, "check", subject, name)["status"].as_str().expect("status").to_owned();
+    for (subject, name) in [("t", "unique"), ("t.n", "unique"), ("t.r", "range"), ("t.b", "range"), ("t.d", "range"), ("t", "no_rows (comment)")] {
+        assert_eq!(status(subject, name), "passed", "{subject} {name}: {report:#}");
+    }
+    assert_eq!(status("t", "no_rows (parameter)"), "broken");
+    let found = outcome(&report, "check", "t.q", "in");
+    assert_eq!((found["status"].as_str(), found["evidence"][0].as_str()), (Some("failed"), Some("{\"n\":2,\"q\":\"y\"}")));
+}
+
+#[test]
+fn a_dataset_that_fails_leaves_the_last_good_file() {
+    let (project, db) = (project::flights(), Db::flights());
+    let run = || Mlops::new(project.path()).args(["run", "--stages", "snapshot"]).env("DATABASE_URL", &db.url()).run();
+    run().expect(0);
+    let before = files_below(&project.path().join("out"));
+    project.write("db/training.sql", "select * from departures where false");
+    run().expect(1).says("a dataset without rows is no version");
+    project.write("db/training.sql", "select nope from departures");
+    run().expect(1).says("column \"nope\" does not exist");
+    assert_eq!(before, files_below(&project.path().join("out")));
+    project.replace("mlops.yml", "datasets:\n", "datasets:\n  again: {table: flights, out: out/training.parquet}\n");
+    run().expect(2).says("two datasets write out/training.parquet");
+}
+
+#[test]
+fn a_run_that_cannot_write_its_report_is_not_green() {
+    let project =
+        project::with(&[("mlops.yml", "version: 1\nproject: p\nreport: {dir: taken}\ndeploy: {name: x, image: r/x:1}\n"), ("taken", "a file")]);
+    let code = Mlops::new(project.path()).args(["run"]).run().code;
+    assert_eq!(code, 3);
+    let outside = project::with(&[("mlops.yml", "version: 1\nproject: p\nreport: {dir: ../x}\ndeploy: {name: x, image: r/x:1}\n")]);
+    Mlops::new(outside.path()).args(["run"]).run().expect(2).says("leaves the workspace");
+}
+
+#[test]
+fn a_broken_run_leaves_no_report_of_an_earlier_one() {
+    let project = project::with(&[("mlops.yml", "version: 1\nproject: p\ndeploy: {name: x, image: r/x:1}\n")]);
+    Mlops::new(project.path()).args(["run"]).run().expect(0);
+    assert!(project.has("mlops-out/junit.xml"));
+    project.write("mlops.yml", "version: 1\nproject: p\nmigrate: {dir: m}\n");
+    project.write("m/1_a.up.sql", "select pg_sleep(30);");
+    let mut child = Mlops::new(project.path())
+        .args(["run"])
+        .command()
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("pid")), nix::sys::signal::Signal::SIGHUP).expect("signal");
+    assert_eq!(child.wait().expect("ends").code(), Some(129));
+    assert!(!project.has("mlops-out/junit.xml") && !project.has("mlops-out/report.json"));
+}

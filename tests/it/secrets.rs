@@ -53,10 +53,29 @@ fn no_secret_is_in_any_output() {
 }
 
 #[test]
+fn the_password_of_a_key_value_dsn_is_hidden_too() {
+    let db = Db::new();
+    db.sql("create table t (a int); insert into t values (1)");
+    let config = format!(
+        "version: 1\nproject: p\ndatabase: {{url: \"${{DSN}}\"}}\ngates: {{data: {{t: {{no_rows: [{{sql: \"select '{PASSWORD}' as pw\"}}]}}}}}}\n"
+    );
+    let project = project::with(&[("mlops.yml", &config)]);
+    let url = db.url();
+    let (_, place) = url.rsplit_once('@').expect("place");
+    let (host, name) = place.split_once('/').expect("name");
+    let port = host.rsplit(':').next().expect("port");
+    let dsn = format!("host=127.0.0.1 port={port} user=app password={PASSWORD} dbname={name}");
+    let ended = Mlops::new(project.path()).args(["run"]).env("DSN", &dsn).run().expect(1);
+    let written = files_below(&project.path().join("mlops-out"));
+    assert!(!ended.out.contains(PASSWORD) && ended.out.contains("***") && written.len() == 4, "{}", ended.out);
+    assert!(written.iter().all(|(_, content)| !String::from_utf8_lossy(content).contains(PASSWORD)));
+}
+
+#[test]
 fn a_wrong_password_or_url_is_not_shown_either() {
     let db = Db::new();
     let project = project::with(&[("mlops.yml", "version: 1\nproject: p\ngates: {data: {t: {rows: 1}}}\n")]);
-    let run = |url: &str| Mlops::new(project.path()).args(["run", "-vv", "--database-url", url]).run().expect(3);
+    let run = |url: &str| Mlops::new(project.path()).args(["run", "-vv", "--database-url", url]).run();
     for ended in [
         run(&db.url_with("wr0ng-password")),
         run("postgres://app:wr0ng-password@127.0.0.1:port/x"),

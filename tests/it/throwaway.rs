@@ -99,6 +99,16 @@ fn two_runs_at_once_do_not_sweep_each_other() {
 }
 
 #[test]
+fn a_folder_with_a_blank_and_a_quote_is_no_obstacle() {
+    let (project, base) = (slow(), base());
+    let odd = base.path().join("it's a b");
+    fs::create_dir(&odd).expect("folder");
+    fs::set_permissions(&odd, fs::Permissions::from_mode(0o777)).expect("mode");
+    project.write("m/1_slow.up.sql", "select 1;");
+    Mlops::new(project.path()).args(["run"]).env("TMPDIR", &odd.display().to_string()).run().expect(0);
+}
+
+#[test]
 fn missing_binaries_are_exit_3_with_what_to_do() {
     let project = slow();
     let run = Mlops::new(project.path()).args(["run", "--postgres-bin", "/nowhere"]).run();

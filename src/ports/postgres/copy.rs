@@ -99,7 +99,6 @@ pub struct Export {
 /// Runs a query through `COPY (…) TO STDOUT (FORMAT binary)`. Types without a column of their own (numeric, json,
 /// uuid, arrays …) are cast to text by the server, which loses nothing.
 pub async fn copy_out(client: &Transaction<'_>, query: &str) -> Result<Export, CopyOutError> {
-    let query = query.trim().trim_end_matches(';');
     let statement = client.prepare(&format!("select * from (\n{query}\n) q limit 0")).await?;
     let mut builders: Vec<Builder> = statement.columns().iter().map(|c| Builder::new(c.name(), c.type_())).collect();
     let list: Vec<String> = builders.iter().map(Builder::select).collect();

@@ -59,7 +59,9 @@ impl PgError {
 
 fn is_connection(code: &SqlState) -> bool {
     let class = &code.code()[..2];
-    class == "08" || class == "53" || [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code)
+    (class == "08" && *code != SqlState::PROTOCOL_VIOLATION)
+        || class == "53"
+        || [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code)
 }
 
 /// The server's code, where the server has spoken.
@@ -83,7 +85,12 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
 
 fn describe_db(db: &DbError) -> String {
     let mut text = format!("{} ({})", db.message(), db.code().code());
-    for (label, part) in [("detail", db.detail()), ("hint", db.hint()), ("where", db.where_())] {
+    if db.message().contains("EXECUTE of transaction commands") {
+        text = "it runs in a transaction of its own: leave out begin, commit, rollback and savepoints".into();
+    }
+    // Where a guarded script stands is our business.
+    let context = db.where_().filter(|context| !context.contains("inline_code_block"));
+    for (label, part) in [("detail", db.detail()), ("hint", db.hint()), ("where", context)] {
         if let Some(part) = part {
             let _ = write!(text, "; {label}: {}", part.replace('\n', " "));
         }

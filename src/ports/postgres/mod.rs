@@ -98,6 +98,22 @@ impl Postgres {
     }
 }
 
+/// The password in a URL or in `host=… password=…`, for hiding it.
+pub fn password_of(text: &str) -> Option<String> {
+    let config = tokio_postgres::Config::from_str(text).ok()?;
+    config.get_password().map(|password| String::from_utf8_lossy(password).into_owned())
+}
+
+/// Somebody's script as one statement that cannot end the transaction around it: the server refuses `commit` and
+/// `rollback` inside, and rolls everything back. The positions of its errors are those of the script.
+pub fn guarded(script: &str) -> String {
+    let mut tag = "mlops".to_owned();
+    while script.contains(&tag) {
+        tag.push('_');
+    }
+    format!("do ${tag}do$ begin execute ${tag}${script}${tag}$; end ${tag}do$")
+}
+
 async fn dedicated(config: &tokio_postgres::Config, tls: &tls::Connector, endpoint: &str) -> Result<Client, PgError> {
     let (client, connection) = config.connect(tls.clone()).await.map_err(|e| PgError::from_source(endpoint, "connecting", &e))?;
     tokio::spawn(async move {

@@ -56,7 +56,8 @@ impl Throwaway {
     }
 
     pub fn url(&self) -> Secret {
-        Secret::new(format!("host={} user=postgres dbname=postgres", self.dir.display()))
+        let quoted = self.dir.display().to_string().replace('\\', "\\\\").replace('\'', "\\'");
+        Secret::new(format!("host='{quoted}' user=postgres dbname=postgres"))
     }
 
     pub fn version(&self) -> &str {
@@ -259,7 +260,14 @@ fn sweep(base: &Path, bin: &Path) {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
-        let Ok(lock) = File::open(dir.join("lock")) else { continue };
+        let Ok(lock) = File::open(dir.join("lock")) else {
+            // Killed before it had a lock; a run that is just starting has one within milliseconds.
+            let old = entry.metadata().and_then(|m| m.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age > Duration::from_mins(10)));
+            if old {
+                let _ = fs::remove_dir_all(&dir);
+            }
+            continue;
+        };
         if lock.try_lock().is_err() {
             continue; // its run is alive
         }
