@@ -21,6 +21,8 @@ pub(super) fn start(global: &Global) {
     };
     let filter = EnvFilter::try_new(level).unwrap_or_default();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Masked).with_ansi(false);
+    // One masked line instead of a raw trace: a panic's message may quote anything.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{}", panic.to_string().replace('\n', " "))));
     // A second run in one process finds the first one's logger.
     let _ = match global.log_format {
         LogFormat::Text => builder.without_time().with_target(false).try_init(),

@@ -73,7 +73,7 @@ fn three_runs_at_once_load_everything_once() {
     project.write("t.csv", &format!("i\n{rows}"));
     let children: Vec<_> = (0..3)
         .map(|i| {
-            let own = crate::support::project::with(&[("mlops.yml", &project.read("mlops.yml")), ("t.csv", &project.read("t.csv"))]);
+            let own = project::with(&[("mlops.yml", &project.read("mlops.yml")), ("t.csv", &project.read("t.csv"))]);
             let mut command = Mlops::new(own.path()).args(["run"]).env("DATABASE_URL", &db.url()).command();
             (i, command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("starts"), own)
         })
