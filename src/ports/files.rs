@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+
+use crate::names::RelPath;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -53,20 +55,8 @@ impl Workspace {
 
     /// A path from the configuration.
     pub fn path(&self, relative: &str) -> Result<PathBuf, FileError> {
-        let path = Path::new(relative);
-        let mut depth = 0i32;
-        for part in path.components() {
-            match part {
-                Component::Normal(_) => depth += 1,
-                Component::CurDir => {}
-                Component::ParentDir => depth -= 1,
-                Component::RootDir | Component::Prefix(_) => return Err(FileError::Outside(relative.into())),
-            }
-            if depth < 0 {
-                return Err(FileError::Outside(relative.into()));
-            }
-        }
-        let joined = self.root.join(path);
+        let path = RelPath::parse(relative).map_err(|_| FileError::Outside(relative.into()))?;
+        let joined = self.root.join(&*path);
         // A symbolic link may not lead out either; what does not exist yet is judged by its nearest parent.
         let existing = joined.ancestors().find(|p| p.exists()).unwrap_or(&self.root);
         match (existing.canonicalize(), self.root.canonicalize()) {

@@ -13,16 +13,7 @@ fn project() -> Project {
 }
 
 fn github(project: &Project, forge: &Forge) -> Mlops {
-    let file = |name: &str| project.path().join(name).display().to_string();
-    Mlops::new(project.path())
-        .args(["run"])
-        .env("GITHUB_ACTIONS", "true")
-        .env("GITHUB_REPOSITORY", "o/r")
-        .env("GITHUB_EVENT_PATH", &file("event.json"))
-        .env("GITHUB_API_URL", &forge.github())
-        .env("GITHUB_OUTPUT", &file("output.txt"))
-        .env("GITHUB_STEP_SUMMARY", &file("summary.md"))
-        .env("INPUT_TOKEN", "ghs_secret-token")
+    forge.as_github(Mlops::new(project.path()).args(["run"]), project).env("INPUT_TOKEN", "ghs_secret-token")
 }
 
 fn gitlab(project: &Project, forge: &Forge) -> Mlops {

@@ -18,21 +18,9 @@ fn no_secret_is_in_any_output() {
     );
     let event = "{\"pull_request\": {\"number\": 7, \"head\": {\"sha\": \"abc\", \"repo\": {\"full_name\": \"o/r\"}}}}";
     let project = project::with(&[("mlops.yml", &config), ("event.json", event)]);
-    let file = |name: &str| project.path().join(name).display().to_string();
     let run = |format: &'static str| {
-        Mlops::new(project.path())
-            .args(["run", "-vv", "--format", format])
-            .env("DATABASE_URL", &db.url())
-            .env("API_TOKEN", HIDDEN)
-            .env("GITHUB_ACTIONS", "true")
-            .env("GITHUB_REPOSITORY", "o/r")
-            .env("GITHUB_EVENT_PATH", &file("event.json"))
-            .env("GITHUB_API_URL", &forge.github())
-            .env("GITHUB_OUTPUT", &file("output.txt"))
-            .env("GITHUB_STEP_SUMMARY", &file("summary.md"))
-            .env("INPUT_TOKEN", TOKEN)
-            .run()
-            .expect(1)
+        let plain = Mlops::new(project.path()).args(["run", "-vv", "--format", format]).env("DATABASE_URL", &db.url()).env("API_TOKEN", HIDDEN);
+        forge.as_github(plain, &project).env("INPUT_TOKEN", TOKEN).run().expect(1)
     };
     let ended: Vec<Ended> = ["human", "json"].map(run).into();
     assert!(ended[0].out.contains("***"), "nothing was hidden:\n{}", ended[0].out);

@@ -6,6 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value as Json, json};
 
+use super::bin::Mlops;
+use super::project::Project;
+
 pub struct Forge {
     child: Child,
     pub port: u16,
@@ -22,6 +25,17 @@ impl Forge {
 
     pub fn github(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A run of GitHub Actions on pull request 7 of `o/r`, with the runner's files in the project.
+    pub fn as_github(&self, run: Mlops, project: &Project) -> Mlops {
+        let file = |name: &str| project.path().join(name).display().to_string();
+        run.env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_REPOSITORY", "o/r")
+            .env("GITHUB_EVENT_PATH", &file("event.json"))
+            .env("GITHUB_API_URL", &self.github())
+            .env("GITHUB_OUTPUT", &file("output.txt"))
+            .env("GITHUB_STEP_SUMMARY", &file("summary.md"))
     }
 
     /// GitLab under a sub-path, as self-managed ones are.
