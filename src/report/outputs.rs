@@ -22,7 +22,8 @@ impl Sink for Outputs {
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
         let path = format!("{}/outputs.env", to.dir);
         let dotenv = |(key, value): &(&str, String)| format!("MLOPS_{}={value}\n", key.to_uppercase().replace('-', "_"));
-        let values = values(report, to.dir);
+        // As the next step knows the path: from the repository, not from the folder of mlops.yml.
+        let values = values(report, &to.workspace.shown(to.dir));
         to.workspace.write(&path, values.iter().map(dotenv).collect::<String>().as_bytes())?;
         if let (Host::GitHub, Some(file)) = (to.ci.host, &to.ci.outputs) {
             files::append(file, &values.iter().map(|(key, value)| format!("{key}={value}\n")).collect::<String>())?;

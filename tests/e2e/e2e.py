@@ -207,6 +207,7 @@ def on_github(folder, servers, host, name, expect, database, project):
         return
     verdict = {0: "warned", 1: "failed", 3: "broken"}[code]
     check(outputs.get("verdict") == verdict, f"{where}: the output verdict is {outputs.get('verdict')}")
+    check((folder / outputs.get("junit", "-")).is_file(), f"{where}: the output junit is a path from the repository")
     check(f"verdict={verdict} outcome={'success' if code == 0 else 'failure'}" in log, f"{where}: the next step sees it")
     check(project in summary and "| check |" in summary.replace("| migrate |", "| check |"), f"{where}: there is a summary")
     levels = {e["command"] for e in annotations}

@@ -105,7 +105,7 @@ fn a_lock_that_is_held_by_another_session_is_waited_out_with_a_timeout_of_its_ow
     let url = db.url();
     let holder = std::thread::spawn({
         let name = url.rsplit('/').next().expect("name").to_owned();
-        move || crate::support::server::hold_lock(&name, "a", 3)
+        move || crate::support::server::hold_lock(&name, "a", 8)
     });
     std::thread::sleep(std::time::Duration::from_millis(700));
     mlops(&project, &db, &["run"]).expect(1).says("canceling statement due to lock timeout").says("left no trace");

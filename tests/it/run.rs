@@ -256,3 +256,14 @@ fn a_broken_run_leaves_no_report_of_an_earlier_one() {
     assert_eq!(child.wait().expect("ends").code(), Some(129));
     assert!(!project.has("mlops-out/junit.xml") && !project.has("mlops-out/report.json"));
 }
+
+#[test]
+fn a_server_that_is_still_starting_is_waited_for() {
+    let db = Db::new();
+    db.sql("create table t as select 1 as a");
+    let config = "version: 1\nproject: p\ndatabase: {url: \"${DATABASE_URL}\", connect_timeout: 30s}\ngates: {data: {t: {rows: 1}}}\n";
+    let project = project::with(&[("mlops.yml", config)]);
+    let port = crate::support::server::late_port(std::time::Duration::from_millis(1_500));
+    let ended = Mlops::new(project.path()).args(["run"]).env("DATABASE_URL", &db.url_at(port)).run().expect(0);
+    ended.says("INFO waiting for the database: app@127.0.0.1:").says("refused");
+}

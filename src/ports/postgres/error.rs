@@ -38,6 +38,8 @@ impl PgError {
     pub(super) fn from_source(endpoint: &str, doing: &str, source: &tokio_postgres::Error) -> Self {
         let text = describe(source);
         let trouble = match source.code() {
+            // Waiting makes no certificate valid.
+            None if text.contains("TLS handshake") => Trouble::Refused(text),
             None => Trouble::Lost(text),
             Some(code) if code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME => Trouble::Refused(text),
             Some(code) if is_connection(code) => Trouble::Lost(text),

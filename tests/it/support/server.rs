@@ -4,7 +4,7 @@
 //! ends, the shell's standard input closes, and it stops the server and removes its folder.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -127,6 +127,11 @@ impl Db {
         format!("postgres://app:{password}@127.0.0.1:{}/{}", server().port, self.name)
     }
 
+    /// By another port.
+    pub fn url_at(&self, port: u16) -> String {
+        format!("postgres://app:{ENCODED}@127.0.0.1:{port}/{}", self.name)
+    }
+
     /// What psql prints for a query.
     #[track_caller]
     pub fn sql(&self, sql: &str) -> String {
@@ -158,4 +163,23 @@ pub fn files_below(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 pub fn hold_lock(database: &str, table: &str, seconds: u32) {
     let (text, ok) = psql(server(), database, &format!("begin; lock table {table}; select pg_sleep({seconds}); commit"));
     assert!(ok, "{text}");
+}
+
+/// A port on which nobody answers until some time has passed; then it leads to the server.
+pub fn late_port(delay: Duration) -> u16 {
+    let reserved = TcpListener::bind("127.0.0.1:0").expect("port");
+    let port = reserved.local_addr().expect("address").port();
+    drop(reserved);
+    let server = server().port;
+    std::thread::spawn(move || {
+        std::thread::sleep(delay);
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is still free");
+        for client in listener.incoming().map_while(Result::ok) {
+            let upstream = TcpStream::connect(("127.0.0.1", server)).expect("server");
+            for (mut from, mut to) in [(client.try_clone().expect("socket"), upstream.try_clone().expect("socket")), (upstream, client)] {
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+    });
+    port
 }
