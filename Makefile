@@ -11,7 +11,7 @@ demo: ## the main job on the flights, with a throwaway Postgres
 	@scripts/demo.sh $(CARGO_TARGET_DIR)/debug/mlops
 
 test: ## every test but the end-to-end ones
-	@scripts/need.sh postgres python
+	@scripts/need.sh postgres python ps
 	cargo test --locked
 
 lint: ## format, clippy, licences and bans
@@ -31,7 +31,7 @@ e2e: image ## the image on GitHub Actions and GitLab CI, by act and gitlab-ci-lo
 	$(TOOLS)/readers/bin/python tests/e2e/e2e.py $(TOOLS) $(IMAGE)
 
 bench: ## mlops run beside psql doing the same
-	@scripts/need.sh postgres python
+	@scripts/need.sh postgres python ps
 	@cargo build --locked --release --bin mlops
 	scripts/bench-run $(CARGO_TARGET_DIR)/release/mlops
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# need.sh WHAT…: installs what is missing on a Debian-like machine. WHAT: postgres, python, docker, debootstrap, rsync, node, hyperfine.
+# need.sh WHAT…: installs what is missing on a Debian-like machine. WHAT: postgres, python, ps, docker, node, or any command that is a package.
 set -euo pipefail
 
 packages=()
@@ -13,6 +13,7 @@ for what in "$@"; do
       command -v python3 >/dev/null || packages+=(python3)
       python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv) ;;
     docker) command -v dockerd >/dev/null || packages+=(docker.io iptables) ;;
+    ps) command -v ps >/dev/null || packages+=(procps) ;;
     node) command -v npm >/dev/null || packages+=(nodejs npm) ;;
     *) command -v "$what" >/dev/null || packages+=("$what") ;;
   esac
