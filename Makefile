@@ -12,7 +12,7 @@ demo: ## the main job on the flights, with a throwaway Postgres
 
 test: ## every test but the end-to-end ones
 	@scripts/need.sh postgres python ps
-	cargo test --locked
+	cargo test --locked --lib --bins --test it
 
 lint: ## format, clippy, licences and bans
 	cargo fmt --check
