@@ -116,11 +116,10 @@ fn a_lock_that_is_held_by_another_session_is_waited_out_with_a_timeout_of_its_ow
 
 #[test]
 fn a_migration_cannot_end_its_own_transaction() {
-    for (script, line) in [("create table x (i int);\nrollback;", ""), ("create table x (i int);\ncommit;\ncreate table y (i int);\nselect 1/0;", "")]
-    {
+    for script in ["create table x (i int);\nrollback;", "create table x (i int);\ncommit;\ncreate table y (i int);\nselect 1/0;"] {
         let (project, db) = (project(), Db::new());
         project.write("m/0003_x.up.sql", script);
-        mlops(&project, &db, &["run"]).expect(1).says("leave out begin, commit, rollback").says("left no trace").says(line);
+        mlops(&project, &db, &["run"]).expect(1).says("leave out begin, commit, rollback").says("left no trace");
         assert!(!db.has_table("x") && !db.has_table("y"));
         assert_eq!(db.sql("select max(version) from mlops.migration where source = 'app'"), "0002");
     }
