@@ -7,7 +7,7 @@ use crate::config;
 use crate::outcome::{Policy, RunReport, exit};
 use crate::pipeline::{About, execute};
 use crate::ports::ci::in_container;
-use crate::report::{CommentPolicy, Delivered, Delivery, deliver};
+use crate::report::{self, CommentPolicy, Delivered, Delivery, deliver};
 use crate::stages::Env;
 
 pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
@@ -27,7 +27,7 @@ pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
 
 /// Reports of an earlier run must not stand in for those of this one, should it end before it can write them.
 fn forget(env: &Env) -> Result<(), Failure> {
-    for file in ["report.json", "junit.xml", "report.md", "outputs.env"] {
+    for file in report::kinds().iter().filter_map(|kind| kind.sink.file()) {
         env.workspace.remove(&format!("{}/{file}", env.out)).map_err(Failure::broken)?;
     }
     Ok(())
@@ -97,8 +97,8 @@ fn verdict(report: &RunReport, delivered: &Delivered, args: &RunArgs) -> u8 {
     } else if !delivered.done.is_empty() {
         tracing::info!("{}", delivered.done.join(", "));
     }
-    let files = ["json", "junit", "markdown", "outputs", "console"];
-    let lost = |(sink, _): &(String, String)| files.contains(&sink.as_str()) || (args.require_comment && sink == "comment");
+    let files: Vec<&str> = report::kinds().iter().filter(|kind| kind.sink.file().is_some()).map(|kind| kind.name).collect();
+    let lost = |(sink, _): &(String, String)| files.contains(&sink.as_str()) || sink == "console" || (args.require_comment && sink == "comment");
     if report.exit_code == exit::PASSED && delivered.failed.iter().any(lost) {
         tracing::error!("the run passed, but its report could not be delivered: exit {}", exit::BROKEN);
         return exit::BROKEN;

@@ -12,12 +12,19 @@ pub(super) fn apply(root: &mut Node, input: &Input<'_>, secrets: &mut Vec<String
             let expanded = expander.expand(&text.text);
             if expander.from_file || is_secret_key(key) {
                 // The whole, and each part: `postgres://u:${PASSWORD}@h/d` hides the password by itself too.
-                secrets.append(&mut expander.parts);
+                secrets.extend(expander.parts.drain(..).filter(|part| !is_public(part, &expanded)));
                 secrets.push(expanded.clone());
             }
             *text = Text { text: expanded, interpolated: true };
         }
     });
+}
+
+/// Of a database's address only the password is secret: a host from `${HOST}` belongs into the log.
+fn is_public(part: &str, whole: &str) -> bool {
+    let Some(url) = url::Url::parse(whole).ok().filter(|url| url.scheme().starts_with("postgres") && url.has_host()) else { return false };
+    let secret = |text: &str| text.contains(part);
+    !url.password().is_some_and(secret) && !url.query().is_some_and(secret)
 }
 
 struct Expander<'a, 'b> {

@@ -202,6 +202,15 @@ mod tests {
     }
 
     #[test]
+    fn of_a_database_url_only_the_password_is_secret() {
+        let text = "version: 1\nproject: p\ndatabase: {url: \"postgres://${WHO}:${PW}@${HOST}/d?password=${MORE}\"}\n";
+        let env = [("WHO", "someone"), ("PW", "in-front"), ("HOST", "db.example"), ("MORE", "behind")];
+        let secrets = load_with(text, None, &env, &[]).0.expect("config").secrets;
+        assert!(["in-front", "behind"].iter().all(|part| secrets.iter().any(|s| s == part)), "{secrets:?}");
+        assert!(["someone", "db.example"].iter().all(|part| secrets.iter().all(|s| s != part)), "{secrets:?}");
+    }
+
+    #[test]
     fn a_flag_wins_over_the_file() {
         let overrides = [("database.url", "postgres://flag@h/d".to_owned())];
         let (config, _) = load_with("version: 1\nproject: p\ndatabase: {url: \"postgres://file@h/d\"}\n", None, &[], &overrides);

@@ -13,11 +13,17 @@ impl Named for Json {
     const NAME: &'static str = "json";
 }
 
+const FILE: &str = "report.json";
+
 #[async_trait]
 impl Sink for Json {
+    fn file(&self) -> Option<&'static str> {
+        Some(FILE)
+    }
+
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
         let text = serde_json::to_string_pretty(report)? + "\n";
-        let path = format!("{}/report.json", to.dir);
+        let path = to.path(FILE);
         to.workspace.write(&path, text.as_bytes())?;
         Ok(Some(path))
     }

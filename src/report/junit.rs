@@ -19,10 +19,16 @@ impl Named for Junit {
     const NAME: &'static str = "junit";
 }
 
+const FILE: &str = "junit.xml";
+
 #[async_trait]
 impl Sink for Junit {
+    fn file(&self) -> Option<&'static str> {
+        Some(FILE)
+    }
+
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
-        let path = format!("{}/junit.xml", to.dir);
+        let path = to.path(FILE);
         to.workspace.write(&path, render(report)?.as_bytes())?;
         Ok(Some(path))
     }

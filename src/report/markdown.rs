@@ -15,10 +15,16 @@ impl Named for Markdown {
     const NAME: &'static str = "markdown";
 }
 
+const FILE: &str = "report.md";
+
 #[async_trait]
 impl Sink for Markdown {
+    fn file(&self) -> Option<&'static str> {
+        Some(FILE)
+    }
+
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
-        let path = format!("{}/report.md", to.dir);
+        let path = to.path(FILE);
         let page = Page { marker: None, run_url: to.ci.run_url.as_deref(), passed: true, limit: 1_000_000 };
         to.workspace.write(&path, page.render(report)?.as_bytes())?;
         Ok(Some(path))

@@ -42,9 +42,20 @@ pub struct Delivery<'a> {
     pub json_only: bool,
 }
 
+impl Delivery<'_> {
+    fn path(&self, file: &str) -> String {
+        format!("{}/{file}", self.dir)
+    }
+}
+
 /// Somewhere a report can go.
 #[async_trait]
 pub trait Sink: Send + Sync {
+    /// The file of the report's folder that it writes; one that does not come about makes a green run broken.
+    fn file(&self) -> Option<&'static str> {
+        None
+    }
+
     /// `Some` says what was written or done, `None` that there was nothing to do here.
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>>;
 }

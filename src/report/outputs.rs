@@ -17,10 +17,16 @@ impl Named for Outputs {
     const NAME: &'static str = "outputs";
 }
 
+const FILE: &str = "outputs.env";
+
 #[async_trait]
 impl Sink for Outputs {
+    fn file(&self) -> Option<&'static str> {
+        Some(FILE)
+    }
+
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
-        let path = format!("{}/outputs.env", to.dir);
+        let path = to.path(FILE);
         let dotenv = |(key, value): &(&str, String)| format!("MLOPS_{}={value}\n", key.to_uppercase().replace('-', "_"));
         // As the next step knows the path: from the repository, not from the folder of mlops.yml.
         let values = values(report, &to.workspace.shown(to.dir));

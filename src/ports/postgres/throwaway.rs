@@ -140,22 +140,22 @@ fn packaged() -> Vec<PathBuf> {
         ("/home/linuxbrew/.linuxbrew/opt", "postgresql", "bin"),
         ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
     ];
-    let mut found = Vec::new();
-    for (parent, prefix, rest) in layouts {
-        let Ok(entries) = fs::read_dir(parent) else { continue };
-        let mut versions: Vec<(u32, PathBuf)> = entries
-            .filter_map(Result::ok)
-            .filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
-                let version = name.strip_prefix(prefix)?.trim_start_matches('@');
-                let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
-                Some((digits.parse().unwrap_or(0), entry.path().join(rest)))
-            })
-            .collect();
-        versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
-        found.extend(versions.into_iter().map(|(_, dir)| dir));
-    }
-    found
+    layouts.iter().flat_map(|(parent, prefix, rest)| newest_first(Path::new(parent), prefix, rest)).collect()
+}
+
+fn newest_first(parent: &Path, prefix: &str, rest: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
+    let mut versions: Vec<(u32, PathBuf)> = entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let version = name.strip_prefix(prefix)?.trim_start_matches('@');
+            let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+            Some((digits.parse().unwrap_or(0), entry.path().join(rest)))
+        })
+        .collect();
+    versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    versions.into_iter().map(|(_, dir)| dir).collect()
 }
 
 /// The server refuses root, and initdb wants a user that the system knows.
@@ -303,9 +303,11 @@ mod tests {
 
     #[test]
     fn an_older_server_of_the_packager_is_not_preferred() {
-        let found = packaged();
-        let versions: Vec<u32> =
-            found.iter().filter_map(|dir| dir.to_str()?.strip_prefix("/usr/lib/postgresql/")?.split('/').next()?.parse().ok()).collect();
-        assert!(versions.windows(2).all(|pair| pair[0] >= pair[1]), "{versions:?}");
+        let folder = tempfile::tempdir().expect("folder");
+        for version in ["pgsql-9.6", "pgsql-17", "pgsql-15", "other"] {
+            fs::create_dir(folder.path().join(version)).expect("version");
+        }
+        let expected = ["pgsql-17/bin", "pgsql-15/bin", "pgsql-9.6/bin"].map(|dir| folder.path().join(dir));
+        assert_eq!(newest_first(folder.path(), "pgsql-", "bin"), expected);
     }
 }
