@@ -32,7 +32,7 @@ RUN apt-get update \
  && sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
  && apt-get install -y --no-install-recommends postgresql-15 \
  && rm -rf /var/lib/apt/lists/* /usr/lib/postgresql/15/lib/bitcode /usr/lib/postgresql/15/lib/llvmjit* \
-           /usr/lib/*/libLLVM* /usr/share/doc /usr/share/postgresql/15/man /usr/share/locale
+           /usr/lib/*/libLLVM* /var/cache/apt/archives/*.deb /usr/share/doc /usr/share/postgresql/15/man /usr/share/locale
 COPY --from=build /build/target/release/mlops /usr/local/bin/mlops
 COPY scripts/docker-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
 # Root and no WORKDIR of its own: GitHub runs actions as root in the workspace that it mounts.

@@ -1,16 +1,19 @@
 //! `mlops.yml` from the disk to a plan, for every verb that needs one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Failure, Shell, logging};
 use crate::config::{self, Config, Input};
+use crate::dataset::Dataset;
 use crate::mistakes::{Mistakes, nearest, suggestion};
 use crate::pipeline::{Plan, plan, sections};
 use crate::ports::ci::Ci;
 use crate::ports::files::Workspace;
+use crate::ports::postgres::scratch::Binaries;
 use crate::ports::postgres::{Address, password_of};
 use crate::secret::Mask;
-use crate::stages::{Target, kinds};
+use crate::stages::{Around, Target, kinds, seed_tasks};
 
 /// A file without a mistake.
 pub(super) struct Loaded {
@@ -114,17 +117,33 @@ impl Loaded {
         }
     }
 
+    /// What migrations are seen against; the sections have been found right before.
+    pub(super) fn around(&self, shell: &Shell) -> Around {
+        let section = |name: &str| self.config.section(name);
+        let mut quiet = Mistakes::default();
+        let datasets: BTreeMap<String, Dataset> = section("datasets").and_then(|node| node.decode(&mut quiet)).unwrap_or_default();
+        let registry = &self.config.core.registry.url;
+        Around {
+            seeds: section("seed").and_then(|node| seed_tasks(node, &mut quiet)).unwrap_or_default(),
+            datasets: datasets.iter().map(|(name, dataset)| (name.clone(), dataset.reads(&self.workspace))).collect(),
+            registry: (!registry.is_empty()).then(|| self.address(registry)),
+            binaries: Some(self.binaries(shell)),
+        }
+    }
+
+    fn binaries(&self, shell: &Shell) -> Binaries {
+        Binaries {
+            settings: self.address(&self.config.core.database.url),
+            bin: shell.global.postgres_bin.clone(),
+            path: shell.env.get("PATH").cloned().unwrap_or_default(),
+            base: shell.env.get("TMPDIR").filter(|dir| !dir.is_empty()).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
+        }
+    }
+
     /// The server of a run: the one named, or a private one.
     pub(super) fn target(&self, shell: &Shell, throwaway: bool) -> Target {
         let url = &self.config.core.database.url;
-        let address = self.address(url);
-        if throwaway || url.is_empty() {
-            let base = shell.env.get("TMPDIR").filter(|dir| !dir.is_empty()).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-            let path = shell.env.get("PATH").cloned().unwrap_or_default();
-            Target::Throwaway { settings: address, bin: shell.global.postgres_bin.clone(), path, base }
-        } else {
-            Target::Server(address)
-        }
+        if throwaway || url.is_empty() { Target::Throwaway(self.binaries(shell)) } else { Target::Server(self.address(url)) }
     }
 }
 

@@ -46,6 +46,10 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
     logging::set_mask(&mask);
     let mut env = Env::new(core.project.clone(), target, registry, workspace, core.report.dir.to_string(), shell.ci(), mask);
     env.in_container = in_container(&shell.env);
+    env.around = loaded.around(shell);
+    if args.dry_run {
+        env.around.registry = None;
+    }
     env
 }
 

@@ -78,6 +78,12 @@ impl Dataset {
         }
     }
 
+    /// Its query, or the name of its table: where the names stand that it reads.
+    pub fn reads(&self, workspace: &Workspace) -> String {
+        let query = self.query.as_ref().and_then(|file| workspace.read_text(file).ok());
+        query.or_else(|| self.table.as_ref().map(ToString::to_string)).unwrap_or_default()
+    }
+
     pub fn source(&self) -> String {
         self.query.as_ref().map(ToString::to_string).or_else(|| self.table.as_ref().map(ToString::to_string)).unwrap_or_default()
     }

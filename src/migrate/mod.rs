@@ -3,12 +3,30 @@
 
 mod apply;
 mod files;
+mod history;
+mod inspect;
+pub mod lint;
 mod lock;
+mod mend;
+mod offline;
 mod own;
+mod plan;
+mod round_trip;
+mod schema;
+mod script;
+mod steps;
+mod vars;
+mod version;
 
-pub use self::apply::{Run, StatusRow, down, status, up};
-pub use self::files::{Migration, parse};
+pub use self::apply::{Goal, Run, migrate};
+pub use self::files::{Folder, Migration, parse};
+pub use self::inspect::{Status, drift, invalid_indexes, new_ones, outlook, status};
+pub use self::mend::{Mended, Repair, repair, stamp};
+pub use self::offline::{Way, script as offline_script};
 pub use self::own::migrations as own_migrations;
+pub use self::round_trip::{Trip, round_trip};
+pub use self::vars::{Vars, is_name};
+pub use self::version::Version;
 
 use std::time::Duration;
 
@@ -30,17 +48,32 @@ impl Source {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// How long a statement may wait for a table's lock.
     pub lock_timeout: Duration,
+    /// How long a statement may take; `None`: what the connection says.
+    pub statement_timeout: Option<Duration>,
+    /// How often a migration is tried again that did not get a lock in time, or met a deadlock.
+    pub retries: usize,
     /// How long to wait for another run that is migrating.
     pub wait: Duration,
+    /// Whether a version below the last one may still be applied.
+    pub out_of_order: bool,
+    /// Who: the CI run, or a user at a machine.
+    pub run: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lock_timeout: Duration::from_secs(5), wait: Duration::from_mins(5) }
+        Self {
+            lock_timeout: Duration::from_secs(5),
+            statement_timeout: None,
+            retries: 5,
+            wait: Duration::from_mins(5),
+            out_of_order: false,
+            run: None,
+        }
     }
 }
 
@@ -49,23 +82,49 @@ impl Default for Options {
 pub enum MigrateError {
     #[error("another run has been migrating this database for {waited:?}: {holder}")]
     Locked { waited: Duration, holder: String },
-    #[error("{file} was edited after it had been applied: restore it and write a new migration for the change")]
-    Edited { version: String, file: String },
-    #[error("version {version} ({name}) was applied to this database, but its file is gone: restore it")]
+    #[error("{file} was edited after it had been applied: {}", edited_help(*.harmless, .version))]
+    Edited { version: String, file: String, harmless: bool },
+    #[error("version {version} ({name}) was applied to this database, but its file is gone: restore it (git log --diff-filter=D -- '*{version}*')")]
     Gone { version: String, name: String },
-    #[error("{file} is older than {head}, which is applied already: give it a higher version")]
-    OutOfOrder { file: String, head: String },
+    #[error("{file} is older than {head}, which is applied already: give it a higher version{}, or allow it with `out_of_order: true`", free.as_ref().map(|v| format!(" (the next free one is {v})")).unwrap_or_default())]
+    OutOfOrder { file: String, head: String, free: Option<String> },
+    #[error("there is no version {wanted}; {help}")]
+    NoVersion { wanted: String, help: String },
     #[error("{file} has no down part, so it cannot be undone")]
     NoDown { file: String },
     #[error("{why}; the transaction was rolled back, so {version} left no trace")]
     Rejected { version: String, file: String, line: Option<usize>, why: String },
+    #[error("{version} did not get its lock in time, {tries} times in a row: {why}{}; it left no trace", open.as_ref().map(|o| format!(" (open transactions: {o})")).unwrap_or_default())]
+    Busy { version: String, file: String, tries: usize, why: String, open: Option<String> },
+    #[error("{why}; statement {statement} of {of}: those before it are done. {way_out}")]
+    Stopped { version: String, file: String, line: usize, statement: usize, of: usize, why: String, way_out: String },
+    #[error("{0}")]
+    Unsplittable(String),
+    #[error(
+        "{version} stopped after statement {reached}, and a statement up to there was changed since: restore it, or undo by hand what was done and run `mlops migrate repair --forget {version}`"
+    )]
+    Changed { version: String, file: String, reached: usize },
+    #[error(
+        "the session changed under the migration lock: this is a connection pooler in transaction mode; give migrations the database's own address"
+    )]
+    Pooled,
+    #[error("{version} was applied, but the history does not have it: somebody else changes `mlops.migration`")]
+    Unrecorded { version: String },
     #[error(transparent)]
     Server(#[from] PgError),
+}
+
+fn edited_help(harmless: bool, version: &str) -> String {
+    if harmless {
+        format!("only comments or layout changed; `mlops migrate repair {version}` takes the new text")
+    } else {
+        "restore it and write a new migration for the change".into()
+    }
 }
 
 impl MigrateError {
     /// A wrong migration is a failure; a lost server or a held lock could not be evaluated.
     pub fn is_verdict(&self) -> bool {
-        !matches!(self, Self::Server(_) | Self::Locked { .. })
+        !matches!(self, Self::Server(_) | Self::Locked { .. } | Self::Busy { .. } | Self::Pooled)
     }
 }

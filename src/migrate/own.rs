@@ -1,15 +1,16 @@
 //! The tool's own migrations, embedded from `migrations/`.
 
-use super::files::{Migration, parse};
+use super::files::{Folder, parse};
+use super::vars::Vars;
 
 const FILES: [(&str, &str); 2] = [
     ("0001_mlops.up.sql", include_str!("../../migrations/0001_mlops.up.sql")),
     ("0001_mlops.down.sql", include_str!("../../migrations/0001_mlops.down.sql")),
 ];
 
-pub fn migrations() -> Vec<Migration> {
+pub fn migrations() -> Folder {
     let files: Vec<(String, String)> = FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    parse(&files).unwrap_or_default()
+    parse(&files, &Vars::default()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -28,6 +29,6 @@ mod tests {
         let mut embedded: Vec<_> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
         embedded.sort();
         assert_eq!(names, embedded);
-        assert!(!migrations().is_empty() && migrations().iter().all(|m| m.down.is_some()));
+        assert!(!migrations().is_empty() && migrations().migrations.iter().all(|m| m.down.is_some()));
     }
 }

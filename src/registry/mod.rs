@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
-use tokio_postgres::Transaction;
+use tokio_postgres::{Client, Transaction};
 
 use crate::names::{RelPath, Slug};
 use crate::ports::files::sha256;
@@ -51,6 +51,22 @@ impl NewVersion {
         let parts = serde_json::json!([model.name.as_str(), model.version, self.artifact_sha256, self.datasets, self.schema_revision, self.git_sha]);
         sha256(parts.to_string().as_bytes())
     }
+}
+
+/// Dataset → `name version` of the models that were made from it, the newest three of each.
+pub async fn readers(client: &Client) -> Result<BTreeMap<String, Vec<String>>, tokio_postgres::Error> {
+    let there = client.query_typed("select to_regclass('mlops.model_version') is not null", &[]).await?;
+    let mut readers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    if !there.first().is_some_and(|row| row.get(0)) {
+        return Ok(readers);
+    }
+    let sql = "select dataset, name, version from (select k as dataset, m.name, v.version, row_number() over (partition by k, m.id order by v.version desc) as n \
+               from mlops.model_version v join mlops.model m on m.id = v.model_id, jsonb_object_keys(v.datasets) k) x where n <= 3 order by 1, 2, 3";
+    for row in client.query_typed(sql, &[]).await? {
+        let model = format!("{} version {}", row.get::<_, String>(1), row.get::<_, i32>(2));
+        readers.entry(row.get(0)).or_default().push(model);
+    }
+    Ok(readers)
 }
 
 /// Registers a version, or finds the one that is the same; versions count up without gaps.

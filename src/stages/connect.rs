@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -9,6 +8,7 @@ use super::{Done, Env, Stage, StageType, Target};
 use crate::mistakes::Mistakes;
 use crate::node::Node;
 use crate::outcome::{Outcome, StageReport, Status};
+use crate::ports::postgres::scratch::Binaries;
 use crate::ports::postgres::throwaway::Throwaway;
 use crate::ports::postgres::{Address, Postgres};
 
@@ -38,11 +38,11 @@ impl Stage for Connect {
         let started = Instant::now();
         let (address, throwaway) = match &env.target {
             Target::Server(address) => (address.clone(), None),
-            Target::Throwaway { settings, bin, path, base } => {
-                let (bin, path, base): (Option<PathBuf>, _, _) = (bin.clone(), path.clone(), base.clone());
+            Target::Throwaway(binaries) => {
+                let Binaries { settings, bin, path, base } = binaries.clone();
                 let start = tokio::task::spawn_blocking(move || Throwaway::start(bin.as_deref(), &path, &base));
                 let server = start.await.context("starting the throwaway server")??;
-                (Address { url: server.url(), ..settings.clone() }, Some(server))
+                (Address { url: server.url(), ..settings }, Some(server))
             }
         };
         let own = throwaway.is_some();

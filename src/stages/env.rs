@@ -1,15 +1,16 @@
 //! What the stages share: the clients, the workspace, and what earlier stages found out.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Mutex;
 
 use anyhow::Context;
 use tokio::sync::OnceCell;
 
-use crate::migrate::{self, MigrateError, Source};
+use super::migrate::Around;
+use crate::migrate::{self, Goal, MigrateError, Source};
 use crate::ports::ci::Ci;
 use crate::ports::files::Workspace;
+use crate::ports::postgres::scratch::Binaries;
 use crate::ports::postgres::throwaway::Throwaway;
 use crate::ports::postgres::{Address, Postgres};
 use crate::secret::Mask;
@@ -19,12 +20,7 @@ use crate::secret::Mask;
 pub enum Target {
     Server(Address),
     /// A private server, gone with the run. The address has no URL yet.
-    Throwaway {
-        settings: Address,
-        bin: Option<PathBuf>,
-        path: String,
-        base: PathBuf,
-    },
+    Throwaway(Binaries),
 }
 
 /// Facts that one stage leaves for another.
@@ -49,6 +45,8 @@ pub struct Env {
     pub ci: Ci,
     pub in_container: bool,
     pub mask: Mask,
+    /// What migrations are seen against.
+    pub around: Around,
     pub facts: Mutex<Facts>,
     database: OnceCell<Postgres>,
     own_tables: OnceCell<()>,
@@ -67,6 +65,7 @@ impl Env {
             ci,
             in_container: false,
             mask,
+            around: Around::default(),
             facts: Mutex::default(),
             database: OnceCell::new(),
             own_tables: OnceCell::new(),
@@ -106,6 +105,6 @@ impl Env {
 
 /// The tool's own migrations, applied by the same engine as the user's.
 pub(super) async fn own_tables(server: &Postgres) -> Result<(), MigrateError> {
-    let run = migrate::up(server, Source::Own, &migrate::own_migrations(), migrate::Options::default()).await;
-    run.trouble.map_or(Ok(()), Err)
+    let run = migrate::migrate(server, Source::Own, &migrate::own_migrations(), &Goal::Up, &migrate::Options::default()).await;
+    run.troubles.into_iter().next().map_or(Ok(()), Err)
 }

@@ -11,7 +11,8 @@ mod seed;
 mod snapshot;
 
 pub use self::env::{Env, Target};
-pub use self::migrate::{Migrate, outcomes as migration_outcomes};
+pub use self::migrate::{Around, Gate, Migrate, failure as migration_failure, outcomes as migration_outcomes};
+pub use self::seed::tasks as seed_tasks;
 
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};

@@ -81,7 +81,7 @@ impl Stage for Register {
         } else {
             format!("{} is registered already as version {} ({}), nothing to do", model.name, registered.version, model.version)
         };
-        if env.registry.is_none() && matches!(env.target, Target::Throwaway { .. }) {
+        if env.registry.is_none() && matches!(env.target, Target::Throwaway(_)) {
             message.push_str("; the registry is gone with the throwaway server: set `registry.url` to keep it");
         }
         let size = indicatif::HumanBytes(new.artifact_bytes);

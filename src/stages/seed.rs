@@ -17,20 +17,26 @@ pub(super) struct Seed {
     tasks: Vec<Task>,
 }
 
+/// The section's entries, as far as they make sense.
+pub fn tasks(node: &Node, mistakes: &mut Mistakes) -> Option<Vec<Task>> {
+    let entries: Vec<Entry> = node.decode(mistakes)?;
+    let mut tasks = Vec::new();
+    for (entry, node) in entries.iter().zip(node.items()) {
+        match entry.task() {
+            Ok(task) => tasks.push(task),
+            Err(why) => mistakes.add(node.place, why),
+        }
+    }
+    Some(tasks)
+}
+
 impl StageType for Seed {
     const NAME: &'static str = "seed";
     const SECTION: &'static str = "seed";
     const NEEDS: &'static [&'static str] = &["connect", "migrate"];
 
     fn build(node: &Node, _: &str, mistakes: &mut Mistakes) -> Option<Self> {
-        let entries: Vec<Entry> = node.decode(mistakes)?;
-        let mut tasks = Vec::new();
-        for (entry, node) in entries.iter().zip(node.items()) {
-            match entry.task() {
-                Ok(task) => tasks.push(task),
-                Err(why) => mistakes.add(node.place, why),
-            }
-        }
+        let tasks = tasks(node, mistakes)?;
         for (i, task) in tasks.iter().enumerate() {
             let Task::Table { table, mode, .. } = task else { continue };
             let before = |t: &Task| {

@@ -15,10 +15,16 @@ mod cli;
 mod comments;
 /// Generated files against what they are generated from, paths in the documentation.
 mod docs;
+/// Changes of a schema by hand, one by one.
+mod drift;
 /// The floors of the architecture.
 mod layers;
 /// `mlops migrate`, locks, refusals.
 mod migrate;
+/// New migrations before they are applied: lint, and up, down, up.
+mod migrate_gate;
+/// Several runs at once, and runs that are killed.
+mod migrate_safe;
 /// The flights, twice.
 mod run;
 /// No secret in any output.

@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod copy;
 mod error;
+pub mod scratch;
 pub mod throwaway;
 mod tls;
 
@@ -67,12 +68,22 @@ impl Postgres {
                 }
             })
             .await?;
+        Self::over(config, tls, address.pool.max(1))
+    }
+
+    fn over(config: tokio_postgres::Config, tls: tls::Connector, size: usize) -> Result<Self, PgError> {
+        let endpoint = endpoint_of(&config);
         let manager = Manager::from_config(config.clone(), tls.clone(), ManagerConfig { recycling_method: RecyclingMethod::Verified });
-        let pool = Pool::builder(manager)
-            .max_size(address.pool.max(1))
-            .build()
-            .map_err(|e| PgError::new(&endpoint, "building the pool", Trouble::Usage(e.to_string())))?;
+        let built = Pool::builder(manager).max_size(size).build();
+        let pool = built.map_err(|e| PgError::new(&endpoint, "building the pool", Trouble::Usage(e.to_string())))?;
         Ok(Self { pool, config, tls, endpoint })
+    }
+
+    /// Another database of the same server.
+    fn sibling(&self, database: &str) -> Result<Self, PgError> {
+        let mut config = self.config.clone();
+        config.dbname(database);
+        Self::over(config, self.tls.clone(), self.pool.status().max_size)
     }
 
     /// `user@host:port/database`, without the password.

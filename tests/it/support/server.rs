@@ -112,6 +112,11 @@ impl Db {
         Self::from(template)
     }
 
+    /// A copy; nobody may be connected to this one.
+    pub fn copy(&self) -> Self {
+        Self::from(&self.name)
+    }
+
     fn from(template: &str) -> Self {
         let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (text, ok) = psql(server(), "postgres", &format!("create database {name} template {template}"));
@@ -138,6 +143,12 @@ impl Db {
         let (text, ok) = psql(server(), &self.name, sql);
         assert!(ok, "{text}");
         text
+    }
+
+    /// The same for what may be refused.
+    pub fn try_sql(&self, sql: &str) -> Result<String, String> {
+        let (text, ok) = psql(server(), &self.name, sql);
+        if ok { Ok(text) } else { Err(text) }
     }
 
     pub fn has_table(&self, name: &str) -> bool {

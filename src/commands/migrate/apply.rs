@@ -1,0 +1,67 @@
+//! Up, down and to a version.
+
+use super::{Failure, Migrations, Outcome, Shell, say};
+use crate::migrate::{Goal, Run, Source, Version, migrate};
+use crate::outcome::{self, Status, exit};
+use crate::stages::migration_outcomes;
+
+pub(super) async fn go(shell: &Shell, all: &Migrations, goal: &Goal) -> Outcome {
+    let server = all.server().await?;
+    let run = migrate(&server, Source::App, &all.folder, goal, &all.options).await;
+    Ok(told(shell, all, &run))
+}
+
+/// A version, or `0`: nothing applied.
+pub(super) fn goal(text: &str) -> Result<Goal, Failure> {
+    let version = Version::parse(text).ok_or_else(|| Failure::usage(format!("`{text}` is no version")))?;
+    Ok(if text.bytes().all(|b| b == b'0') { Goal::Zero } else { Goal::To(version) })
+}
+
+/// The same for `down`, which goes up for nobody.
+pub(super) fn below(text: &str) -> Result<Goal, Failure> {
+    Ok(match goal(text)? {
+        Goal::To(version) => Goal::DownTo(version),
+        other => other,
+    })
+}
+
+/// What was done and what stopped it; the exit code follows.
+fn told(shell: &Shell, all: &Migrations, run: &Run) -> u8 {
+    let outcomes = migration_outcomes(run, &all.section.dir, &all.loaded.workspace);
+    if shell.json() {
+        let json = serde_json::json!({"head": run.head, "applied_before": run.before, "schema_digest": run.schema_digest, "outcomes": outcomes});
+        say(&format!("{json:#}\n"));
+        return code(&outcomes);
+    }
+    outcomes.iter().for_each(line);
+    say(&format!("at version {}\n", run.head.as_deref().unwrap_or("0 (nothing applied)")));
+    code(&outcomes)
+}
+
+/// Outcomes by themselves.
+pub(super) fn tell(shell: &Shell, outcomes: &[outcome::Outcome], nothing: &str) -> u8 {
+    if shell.json() {
+        say(&format!("{:#}\n", serde_json::json!({"outcomes": outcomes})));
+    } else if outcomes.is_empty() {
+        say(&format!("{nothing}\n"));
+    } else {
+        outcomes.iter().for_each(line);
+    }
+    code(outcomes)
+}
+
+fn line(o: &outcome::Outcome) {
+    let took = if o.elapsed.is_zero() { String::new() } else { format!(" ({:.0?})", o.elapsed) };
+    say(&format!("{} {} {}: {}{took}\n", o.status.word(), o.subject, o.name, o.message));
+    o.evidence.iter().for_each(|evidence| say(&format!("    {evidence}\n")));
+}
+
+fn code(outcomes: &[outcome::Outcome]) -> u8 {
+    let any = |status: Status| outcomes.iter().any(|o| o.status == status);
+    // What failed would fail again; what could not be evaluated might not.
+    match (any(Status::Failed), any(Status::Broken)) {
+        (true, _) => exit::FAILED,
+        (_, true) => exit::BROKEN,
+        _ => exit::PASSED,
+    }
+}

@@ -1,0 +1,160 @@
+//! The history in the database: who applied what, when, and how long it took.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::version::Version;
+use super::{MigrateError, Source};
+use crate::names::literal;
+use crate::ports::postgres::Postgres;
+
+/// A migration as the database remembers it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub version: String,
+    pub name: String,
+    pub checksum: String,
+    pub meaning: Option<String>,
+    pub applied_at: String,
+    pub applied_by: String,
+    pub elapsed_ms: f64,
+    pub adopted_from: Option<String>,
+    pub schema_digest: Option<String>,
+    pub run: Option<String>,
+    pub steps: Option<Steps>,
+}
+
+/// How far a migration outside a transaction has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps {
+    pub statements: usize,
+    pub started: usize,
+    pub reached: usize,
+    pub undoing: bool,
+}
+
+impl Steps {
+    pub fn is_whole(&self) -> bool {
+        self.reached >= self.statements && !self.undoing
+    }
+}
+
+/// What one source has applied.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    pub versioned: BTreeMap<Version, Row>,
+    /// By name.
+    pub repeatable: BTreeMap<String, Row>,
+}
+
+impl History {
+    pub fn head(&self) -> Option<&Row> {
+        self.versioned.values().rev().find(|row| row.steps.is_none_or(|s| s.is_whole()))
+    }
+}
+
+/// Whether the tables are there, in their present shape.
+pub(super) async fn exists(client: &Client, server: &Postgres) -> Result<bool, MigrateError> {
+    let sql = "select exists (select from pg_attribute where attrelid = to_regclass('mlops.migration') and attname = 'run') \
+               and to_regclass('mlops.schema_state') is not null";
+    let rows = client.query_typed(sql, &[]).await.map_err(|e| server.error("looking for the migration history", &e))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Under the migration lock: `create … if not exists` is no protection against another run.
+pub(super) async fn ensure(client: &Client, server: &Postgres) -> Result<(), MigrateError> {
+    if exists(client, server).await? {
+        return Ok(());
+    }
+    client.batch_execute(include_str!("history.sql")).await.map_err(|e| server.error("making the migration history", &e).into())
+}
+
+pub(super) async fn read(client: &Client, server: &Postgres, source: Source) -> Result<History, MigrateError> {
+    let sql = "select version, name, checksum, meaning, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'), applied_by, elapsed_ms, \
+               adopted_from, schema_digest, run, statements, started, reached, undoing from mlops.migration where source = $1";
+    let rows = client.query_typed(sql, &[(&source.word(), Type::TEXT)]).await.map_err(|e| server.error("reading the migration history", &e))?;
+    let mut history = History::default();
+    for r in rows {
+        let count = |at: usize| usize::try_from(r.get::<_, Option<i32>>(at).unwrap_or(0)).unwrap_or(0);
+        let steps = r.get::<_, Option<i32>>(10).map(|_| Steps { statements: count(10), started: count(11), reached: count(12), undoing: r.get(13) });
+        let row = Row {
+            version: r.get(0),
+            name: r.get(1),
+            checksum: r.get(2),
+            meaning: r.get(3),
+            applied_at: r.get(4),
+            applied_by: r.get(5),
+            elapsed_ms: r.get(6),
+            adopted_from: r.get(7),
+            schema_digest: r.get(8),
+            run: r.get(9),
+            steps,
+        };
+        match Version::parse(&row.version) {
+            Some(version) => history.versioned.insert(version, row),
+            None => history.repeatable.insert(row.name.clone(), row),
+        };
+    }
+    Ok(history)
+}
+
+/// A new row, as text: it travels in the same message as the migration.
+pub(super) struct NewRow<'a> {
+    pub(super) source: Source,
+    pub(super) version: &'a str,
+    pub(super) name: &'a str,
+    pub(super) checksum: &'a str,
+    pub(super) meaning: Option<&'a str>,
+    pub(super) reason: Option<&'a str>,
+    pub(super) statements: Option<usize>,
+    pub(super) adopted_from: Option<&'a str>,
+    pub(super) run: Option<&'a str>,
+}
+
+impl NewRow<'_> {
+    /// Also over the row of an earlier version of something repeatable.
+    pub(super) fn insert(&self) -> String {
+        let optional = |text: Option<&str>| text.map_or_else(|| "null".into(), literal);
+        let steps = self.statements.map_or_else(|| "null, null, null".into(), |n| format!("{n}, 0, 0"));
+        format!(
+            "insert into mlops.migration (source, version, name, checksum, meaning, reason, adopted_from, run, statements, started, reached) \
+             values ({}, {}, {}, {}, {}, {}, {}, {}, {steps}) on conflict (source, version) do update set name = excluded.name, \
+             checksum = excluded.checksum, meaning = excluded.meaning, reason = excluded.reason, applied_at = excluded.applied_at, \
+             applied_by = excluded.applied_by, elapsed_ms = excluded.elapsed_ms, run = excluded.run",
+            literal(self.source.word()),
+            literal(self.version),
+            literal(self.name),
+            literal(self.checksum),
+            optional(self.meaning),
+            optional(self.reason),
+            optional(self.adopted_from),
+            optional(self.run),
+        )
+    }
+}
+
+/// The row goes, and what it said stays among the events.
+pub(super) fn delete(source: Source, version: &str, run: Option<&str>) -> String {
+    format!(
+        "with gone as (delete from mlops.migration where source = {0} and version = {1} returning *) \
+         insert into mlops.migration_event (verb, run, source, version, detail) select 'down', {2}, source, version, to_jsonb(gone) || \
+         jsonb_build_object('down_ms', extract(epoch from clock_timestamp() - now()) * 1000) from gone",
+        literal(source.word()),
+        literal(version),
+        run.map_or_else(|| "null".into(), literal),
+    )
+}
+
+/// Something that was done to the history itself.
+pub(super) fn event(verb: &str, source: Source, version: &str, run: Option<&str>, detail: &serde_json::Value) -> String {
+    format!(
+        "insert into mlops.migration_event (verb, run, source, version, detail) values ({}, {}, {}, {}, {}::jsonb)",
+        literal(verb),
+        run.map_or_else(|| "null".into(), literal),
+        literal(source.word()),
+        literal(version),
+        literal(&detail.to_string()),
+    )
+}

@@ -1,0 +1,173 @@
+//! Before anything is applied: lint, and up, down, up on a scratch database.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use super::super::env::own_tables;
+use super::Migrate;
+use super::report::failure;
+use crate::migrate::lint::{self, Finding, Level, Live, Uses};
+use crate::migrate::{self, Folder, MigrateError, Migration, Options, Trip};
+use crate::outcome::{Location, Outcome, Status};
+use crate::ports::files::Workspace;
+use crate::ports::postgres::scratch::{Binaries, Scratch};
+use crate::ports::postgres::{Address, Postgres};
+use crate::registry;
+use crate::seed::{self, Task};
+use crate::units::counted;
+
+/// What the migrations are seen against: the rows that are seeded, and who reads which columns.
+#[derive(Debug, Clone, Default)]
+pub struct Around {
+    pub seeds: Vec<Task>,
+    /// Dataset → its query, or its table.
+    pub datasets: BTreeMap<String, String>,
+    pub registry: Option<Address>,
+    pub binaries: Option<Binaries>,
+}
+
+/// The gate in front of a folder's new migrations.
+pub struct Gate<'a> {
+    pub section: &'a Migrate,
+    pub folder: &'a Folder,
+    pub options: &'a Options,
+    pub workspace: &'a Workspace,
+    pub around: &'a Around,
+}
+
+/// Versions, and names of repeatables.
+type New = (BTreeSet<String>, BTreeSet<String>);
+
+impl Gate<'_> {
+    /// Findings about what is pending, and what came of trying it where the section asks for that.
+    pub(super) async fn examine(&self, server: &Postgres) -> anyhow::Result<Vec<Outcome>> {
+        // Where files and history disagree, applying says so.
+        let Ok(new) = migrate::new_ones(server, self.folder, self.options).await? else { return Ok(Vec::new()) };
+        let mut outcomes = self.lint(Some(server), &Live::read(server).await?, &new).await?;
+        let passed = !outcomes.iter().any(|o| matches!(o.status, Status::Failed | Status::Broken));
+        if self.section.round_trip && passed && !new.0.is_empty() {
+            outcomes.extend(self.try_out(server, &new).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// A finding that weighs something is an outcome of its own; the notes of a migration are one together.
+    pub async fn lint(&self, server: Option<&Postgres>, live: &Live, new: &New) -> anyhow::Result<Vec<Outcome>> {
+        let uses = Uses::new(&self.around.datasets, &readers(server, self.around).await?);
+        let (versions, repeatables) = (|m: &Migration| new.0.contains(m.version.as_str()), |name: &str| new.1.contains(name));
+        let findings = lint::lint(self.folder, &versions, &repeatables, &self.section.lint.policy(), live, &uses);
+        let mut notes: BTreeMap<String, Vec<&Finding>> = self.folder.migrations.iter().filter(|m| versions(m)).map(|m| (m.id(), vec![])).collect();
+        let mut outcomes = Vec::new();
+        for finding in &findings {
+            let status = match finding.level {
+                Level::Error => Status::Failed,
+                Level::Warn => Status::Warned,
+                Level::Note => {
+                    notes.entry(finding.migration.clone()).or_default().push(finding);
+                    continue;
+                }
+            };
+            let file = self.shown(&finding.file);
+            let message = format!("{file}:{}: {}", finding.line, finding.message);
+            let outcome = Outcome::new(&finding.migration, &finding.rule, status, message).with_evidence(finding.remedy.clone());
+            outcomes.push(outcome.at(Some(Location { file, line: finding.line, column: finding.column })));
+        }
+        for version in self.section.lint.allow.keys() {
+            let known = self.folder.migrations.iter().any(|m| migrate::Version::parse(version).is_some_and(|v| v == m.version));
+            if !known {
+                let message = format!("`migrate.lint.allow` names version {version}, which is not there");
+                outcomes.push(Outcome::new(&*self.section.dir, "lint", Status::Failed, message));
+            }
+        }
+        for (id, notes) in notes {
+            let message = if notes.is_empty() { "nothing to say".into() } else { counted(notes.len() as u64, "note") };
+            let line = |f: &&Finding| format!("{}:{} {}: {}", f.file, f.line, f.rule, f.message);
+            outcomes.push(Outcome::new(id, "lint", Status::Passed, message).with_evidence(notes.iter().map(line)));
+        }
+        Ok(outcomes)
+    }
+
+    /// Up, down and up again on a scratch database.
+    pub async fn try_out(&self, server: &Postgres, new: &New) -> anyhow::Result<Vec<Outcome>> {
+        let Some(binaries) = &self.around.binaries else { anyhow::bail!("nothing says where a scratch database could be") };
+        let started = Instant::now();
+        let scratch = Scratch::make(server, binaries).await?;
+        // Now: while migrations are tried, the lock is theirs.
+        own_tables(&scratch.server).await?;
+        let fill = async |scratch: &Postgres| {
+            for task in &self.around.seeds {
+                // A seed that fits only the new schema is left out.
+                let _ = seed::load(scratch, self.workspace, std::slice::from_ref(task)).await;
+            }
+        };
+        let is_new = |m: &Migration| new.0.contains(m.version.as_str());
+        let result = migrate::round_trip(&scratch.server, self.folder, &is_new, self.options, fill).await;
+        if let Err(error) = scratch.end().await {
+            tracing::warn!("{error}");
+        }
+        let elapsed = started.elapsed();
+        Ok(match result {
+            Ok(trips) => trips.iter().map(|trip| self.tried(trip).took(elapsed / u32::try_from(trips.len()).unwrap_or(1))).collect(),
+            Err(error) => vec![self.refused(&error)],
+        })
+    }
+
+    fn shown(&self, file: &str) -> String {
+        self.workspace.shown(&format!("{}/{file}", self.section.dir))
+    }
+
+    fn refused(&self, error: &MigrateError) -> Outcome {
+        let mut outcome = failure(error, &self.section.dir, self.workspace);
+        outcome.name = "round trip".into();
+        outcome.message = format!("on a scratch database: {}", outcome.message);
+        outcome
+    }
+
+    fn tried(&self, trip: &Trip) -> Outcome {
+        let mut evidence: Vec<String> = Vec::new();
+        let (status, message) = if !trip.not_undone.is_empty() && !trip.is_exact() {
+            evidence.extend(trip.not_undone.iter().map(ToString::to_string));
+            (Status::Failed, format!("{} does not bring the schema back as it was", trip.down_file))
+        } else if !trip.is_exact() {
+            evidence.extend(trip.not_repeated.iter().map(ToString::to_string));
+            (Status::Failed, "applied a second time it makes another schema".into())
+        } else if let (false, None) = (trip.lost.is_empty(), trip.reason.as_deref().filter(|r| !r.is_empty())) {
+            evidence.extend(trip.lost.clone());
+            evidence.push("say why with `-- mlops: allow-destructive REASON` if that is meant".into());
+            (Status::Failed, "seeded rows do not survive it".into())
+        } else if trip.one_way {
+            (Status::Passed, "up works; there is no way back to try".into())
+        } else {
+            let order = trip.not_undone.iter().chain(&trip.not_repeated).count();
+            let note = if order > 0 { "; the order of columns changes on the way" } else { "" };
+            (Status::Passed, format!("up, down and up again give the same schemas{note}"))
+        };
+        evidence.extend(trip.locks.iter().map(|l| format!("locks {}: {} ({})", l.table, l.mode, l.blocks.words())));
+        if let (false, Some(reason)) = (trip.lost.is_empty(), &trip.reason) {
+            evidence.push(format!("loses rows or columns, allowed: {reason}"));
+        }
+        let at = if status == Status::Failed && trip.lost.is_empty() { &trip.down_file } else { &trip.file };
+        let location = Location { file: self.shown(at), line: 1, column: 1 };
+        Outcome::new(&trip.migration, "round trip", status, message).with_evidence(evidence).at(Some(location))
+    }
+}
+
+/// Dataset → models that were made from it, as far as the registry knows.
+async fn readers(server: Option<&Postgres>, around: &Around) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+    if around.datasets.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let own;
+    let registry = match &around.registry {
+        Some(address) => {
+            own = Postgres::connect(address, |why| tracing::info!("waiting for the registry: {why}")).await?;
+            &own
+        }
+        None => match server {
+            Some(server) => server,
+            None => return Ok(BTreeMap::new()),
+        },
+    };
+    let client = registry.client().await?;
+    registry::readers(&client).await.map_err(|e| registry.error("asking the registry who reads what", &e).into())
+}
