@@ -11,8 +11,9 @@ demo: ## the main job on the flights, with a throwaway Postgres
 	@scripts/demo.sh $(CARGO_TARGET_DIR)/debug/mlops
 
 test: ## every test but the end-to-end ones
-	@scripts/need.sh postgres python ps
-	cargo test --locked --lib --bins --test it
+	@scripts/need.sh postgres python ps git
+	@scripts/peers.sh $(TOOLS)/peers
+	MLOPS_PEERS=$(TOOLS)/peers cargo test --locked --lib --bins --test it
 
 lint: ## format, clippy, licences and bans
 	cargo fmt --check
@@ -30,10 +31,12 @@ e2e: image ## the image on GitHub Actions and GitLab CI, by act and gitlab-ci-lo
 	scripts/lint-ci.sh $(TOOLS)
 	$(TOOLS)/readers/bin/python tests/e2e/e2e.py $(TOOLS) $(IMAGE)
 
-bench: ## mlops run beside psql doing the same
+bench: ## beside psql doing the same: a run, 500 migrations, 2 million rows
 	@scripts/need.sh postgres python ps
 	@cargo build --locked --release --bin mlops
 	scripts/bench-run $(CARGO_TARGET_DIR)/release/mlops
+	scripts/bench-migrate $(CARGO_TARGET_DIR)/release/mlops
+	scripts/bench-seed $(CARGO_TARGET_DIR)/release/mlops
 
 clean:
 	cargo clean

@@ -20,13 +20,14 @@ BIN = bin_dir()
 
 
 class Server:
-    def __init__(self, folder):
+    def __init__(self, folder, settings=()):
         self.user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         if self.user:
             os.chown(folder, self.user.pw_uid, self.user.pw_gid)
         self.folder = folder
         self.run([BIN / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"])
-        settings = ["listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=256MB"]
+        # Of two values for one setting the last holds.
+        settings = ["listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=256MB", *settings]
         command = [BIN / "postgres", "-D", folder / "data", "-k", folder]
         self.process = subprocess.Popen(command + [a for s in settings for a in ("-c", s)], cwd="/", stderr=subprocess.DEVNULL, **self.drop())
         while subprocess.run([BIN / "pg_isready", "-q", "-h", folder]).returncode:

@@ -67,6 +67,12 @@ pub enum Command {
     },
     /// What a check, metric, stage or sink does; without a name, all of them.
     Explain { name: Option<String> },
+    /// Loads the seeds and nothing else; the reports are those of a run.
+    Seed {
+        /// How many bad rows may be left out of each table.
+        #[arg(long, env = "MLOPS_MAX_BAD_ROWS", value_name = "ROWS", default_value_t = 0)]
+        max_bad_rows: u64,
+    },
     /// Apply or undo migrations, or show which are applied.
     Migrate {
         #[command(subcommand)]
@@ -81,7 +87,7 @@ pub struct StagesArg {
     pub stages: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArgs {
     #[command(flatten)]
     pub only: StagesArg,
@@ -103,6 +109,9 @@ pub struct RunArgs {
     /// The token for the comment; else `GITHUB_TOKEN` or `GITLAB_TOKEN`.
     #[arg(long, env = "MLOPS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<String>,
+    /// How many bad rows may be left out of each seeded table.
+    #[arg(long, env = "MLOPS_MAX_BAD_ROWS", value_name = "ROWS", default_value_t = 0)]
+    pub max_bad_rows: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -160,6 +169,20 @@ pub enum MigrateVerb {
         /// A time stamp as the version, whatever the other files have.
         #[arg(long)]
         timestamp: bool,
+    },
+    /// Takes over the history of Alembic, dbmate, Flyway, golang-migrate, goose or sqlx.
+    Import {
+        /// Whose history; by default whichever is there.
+        tool: Option<String>,
+        /// Alembic's settings; its revisions are written into `migrate.dir` as SQL.
+        #[arg(long, value_name = "FILE", default_value = "alembic.ini")]
+        ini: PathBuf,
+    },
+    /// What a merge into another branch would break: a version that is taken, or older than its last, or edited.
+    Check {
+        /// The branch, such as `origin/main`.
+        #[arg(long, env = "MLOPS_BASE", value_name = "COMMIT")]
+        base: String,
     },
     /// Records migrations as applied without running them, for a database that has their schema already.
     Stamp {

@@ -40,6 +40,7 @@ mod mistakes;
 mod names;
 mod node;
 mod outcome;
+mod scalar;
 mod secret;
 mod tls;
 mod units;

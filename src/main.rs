@@ -10,7 +10,8 @@ fn environment() -> BTreeMap<String, String> {
 }
 
 fn main() -> ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
+    // One thread waits for servers; what computes gets threads of its own.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             anstream::eprintln!("mlops: {error}");

@@ -6,6 +6,7 @@ use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::names::literal;
 use crate::ports::postgres::catalog::Catalog;
+use crate::scalar::Scalar;
 use crate::units::Amount;
 
 /// Every value is one of these.
@@ -22,27 +23,6 @@ pub struct In {
     pub warn: Option<Amount>,
 }
 
-/// Text, a number or a flag.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected text, a number or true/false")]
-pub enum Scalar {
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(String),
-}
-
-impl Scalar {
-    fn sql(&self) -> String {
-        match self {
-            Self::Bool(b) => literal(&b.to_string()),
-            Self::Int(i) => literal(&i.to_string()),
-            Self::Float(f) => literal(&f.to_string()),
-            Self::Text(t) => literal(t),
-        }
-    }
-}
-
 impl Named for In {
     const NAME: &'static str = "in";
     const SHORT: Option<&'static str> = Some("values");
@@ -54,7 +34,7 @@ impl CheckType for In {
 
 impl In {
     fn other(&self, target: &Target) -> String {
-        let values: Vec<String> = self.values.iter().map(Scalar::sql).collect();
+        let values: Vec<String> = self.values.iter().map(|value| literal(&value.to_string())).collect();
         format!("{} not in ({})", target.column(), values.join(", "))
     }
 }

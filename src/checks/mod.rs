@@ -118,8 +118,10 @@ mod test_support {
     }
 
     pub(super) fn catalog(columns: &[(&str, &str)]) -> Catalog {
-        let columns =
-            columns.iter().map(|(name, kind)| ColumnFacts { name: (*name).into(), type_name: (*kind).into(), base_type: (*kind).into() }).collect();
+        let columns = columns
+            .iter()
+            .map(|(name, kind)| ColumnFacts { name: (*name).into(), type_name: (*kind).into(), base_type: (*kind).into(), is_enum: false })
+            .collect();
         let mut catalog = Catalog::default();
         catalog.tables.insert(TableName::parse("flights").expect("name"), Table { columns });
         catalog

@@ -98,6 +98,11 @@ impl Shell {
         mask
     }
 
+    /// A path of the command line, as seen from the folder of `mlops.yml`.
+    pub(super) fn beside_config(&self, path: &std::path::Path) -> PathBuf {
+        self.global.config.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+    }
+
     pub(super) fn ci(&self) -> Ci {
         let event = Ci::event_path(&self.env).and_then(|path| std::fs::read(path).ok()).and_then(|text| serde_json::from_slice(&text).ok());
         Ci::detect(&self.env, event.as_ref())

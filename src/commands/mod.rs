@@ -18,7 +18,7 @@ use clap::Parser;
 use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, Format, Global, When, with_inputs};
+use crate::cli::{Cli, Command, CommentWhen, Format, Global, RunArgs, StagesArg, When, with_inputs};
 use crate::outcome::exit;
 
 /// The process as the verbs see it.
@@ -106,6 +106,10 @@ async fn verb(shell: &Shell, command: Command) -> Outcome {
         Command::Validate => validate::validate(shell),
         Command::Schema { of } => schema::schema(of),
         Command::Explain { name } => explain::explain(shell, name.as_deref()),
+        Command::Seed { max_bad_rows } => {
+            let only = StagesArg { stages: vec!["seed".into()] };
+            run::run(shell, &RunArgs { only, max_bad_rows, comment: Some(CommentWhen::Never), ..RunArgs::default() }).await
+        }
         Command::Migrate { verb } => migrate::migrate(shell, &verb).await,
     }
 }

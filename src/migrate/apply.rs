@@ -1,13 +1,15 @@
 //! Applying and undoing: one round trip a migration, history in the same transaction.
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use backon::{ExponentialBuilder, Retryable};
 use tokio_postgres::Client;
 use tokio_postgres::error::{ErrorPosition, SqlState};
 
 use super::files::{Folder, Migration};
-use super::history::{self, History, NewRow};
+use super::history::{self, Change, History, NewRow};
 use super::plan::{above, pending};
 use super::script::Script;
 use super::version::Version;
@@ -59,7 +61,15 @@ pub(super) struct Session<'a> {
     pub(super) options: &'a Options,
     /// The server process in which the lock was taken.
     pid: i32,
+    /// Microseconds since 1970: with the process, a name that no other session has.
+    began: u128,
+    preparations: AtomicUsize,
+    /// The preparation that holds; 0: none.
+    prepared: AtomicUsize,
 }
+
+/// In front of a script that only defines; positions in errors count from before it.
+const PLAIN: &str = "begin; ";
 
 /// Up, down or to a version. What was done before something went wrong stays done.
 pub async fn migrate(server: &Postgres, source: Source, folder: &Folder, goal: &Goal, options: &Options) -> Run {
@@ -94,14 +104,10 @@ fn one(error: MigrateError) -> Vec<MigrateError> {
 
 /// The proof is in the history, not in what we think we did.
 fn unrecorded(history: &History, run: &Run) -> Result<(), MigrateError> {
-    for applied in run.done.iter().filter(|a| !a.undone) {
-        let there = history.versioned.values().any(|row| format!("{}_{}", row.version, row.name) == applied.id)
-            || history.repeatable.values().any(|row| row.version == applied.id);
-        if !there {
-            return Err(MigrateError::Unrecorded { version: applied.id.clone() });
-        }
-    }
-    Ok(())
+    let versioned = history.versioned.values().map(|row| format!("{}_{}", row.version, row.name));
+    let there: BTreeSet<String> = versioned.chain(history.repeatable.values().map(|row| row.version.clone())).collect();
+    let missing = run.done.iter().find(|applied| !applied.undone && !there.contains(&applied.id));
+    missing.map_or(Ok(()), |applied| Err(MigrateError::Unrecorded { version: applied.id.clone() }))
 }
 
 impl<'a> Session<'a> {
@@ -109,7 +115,8 @@ impl<'a> Session<'a> {
         let client = server.dedicated().await?;
         let held = lock::acquire(&client, server, options.wait).await?;
         history::ensure(&client, server).await?;
-        Ok(Self { client, server, source, options, pid: held.pid })
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        Ok(Self { client, server, source, options, pid: held.pid, began, preparations: AtomicUsize::new(0), prepared: AtomicUsize::new(0) })
     }
 
     pub(super) async fn end(self) {
@@ -122,7 +129,7 @@ impl<'a> Session<'a> {
         // Edited, gone and out of order are refused both ways.
         let pending = pending(known, folder, self.options)?;
         if let Goal::To(version) | Goal::DownTo(version) = goal
-            && !folder.migrations.iter().any(|m| m.version == *version)
+            && folder.find(version).is_none()
         {
             let known: Vec<&str> = folder.migrations.iter().map(|m| m.version.as_str()).collect();
             let help = suggestion(version.as_str(), known.iter().copied(), "versions");
@@ -165,7 +172,7 @@ impl<'a> Session<'a> {
                     adopted_from: None,
                     run: self.options.run.as_deref(),
                 };
-                let elapsed = self.transaction(&repeatable.id(), &repeatable.script, &row.insert()).await.map_err(one)?;
+                let elapsed = self.transaction(&repeatable.id(), &repeatable.script, &Change::Applied(row)).await.map_err(one)?;
                 run.done.push(Applied { id: repeatable.id(), file: repeatable.script.file.clone(), elapsed, undone: false });
             }
         }
@@ -188,7 +195,7 @@ impl<'a> Session<'a> {
     pub(super) async fn up(&self, migration: &Migration, run: &mut Run) -> Result<(), MigrateError> {
         let elapsed = if migration.up.transactional {
             let meaning = migration.up.meaning();
-            self.transaction(&migration.id(), &migration.up, &self.row(migration, Some(&meaning), None).insert()).await?
+            self.transaction(&migration.id(), &migration.up, &Change::Applied(self.row(migration, Some(&meaning), None))).await?
         } else {
             let started = Instant::now();
             steps::run(self, migration, false, None).await?;
@@ -218,8 +225,8 @@ impl<'a> Session<'a> {
         let started = Instant::now();
         if script.transactional {
             let version = row.map_or(migration.version.as_str(), |row| &row.version);
-            let tail = history::delete(self.source, version, self.options.run.as_deref());
-            self.transaction(&migration.id(), script, &tail).await?;
+            let undone = Change::Undone { source: self.source, version, run: self.options.run.as_deref() };
+            self.transaction(&migration.id(), script, &undone).await?;
         } else {
             let at = row.and_then(|row| row.steps).filter(|at| at.undoing);
             steps::run(self, migration, true, at).await?;
@@ -229,15 +236,41 @@ impl<'a> Session<'a> {
     }
 
     /// A script and its history in one transaction and one message; again after a lock that did not come in time.
-    async fn transaction(&self, id: &str, script: &Script, history: &str) -> Result<Duration, MigrateError> {
+    async fn transaction(&self, id: &str, script: &Script, change: &Change<'_>) -> Result<Duration, MigrateError> {
         let started = Instant::now();
-        let batch = format!("{}; {}; reset role; {history}; commit", self.head(true), guarded(&script.text));
+        let batch = if script.only_defines() {
+            let prepared = self.prepared().await?;
+            format!("{PLAIN}{}\n; {}; commit", script.text, change.execute(&prepared))
+        } else {
+            format!("{}; {}; reset role; {}; commit", self.head(true), guarded(&script.text), change.sql())
+        };
         self.send(id, script, &batch).await.map_err(|error| self.rejected(id, script, &error))?.map_or(Ok(()), Err)?;
         Ok(started.elapsed())
     }
 
+    /// A clean session with its settings and statements, as long as nothing but definitions runs in it.
+    async fn prepared(&self) -> Result<String, MigrateError> {
+        let nth = self.prepared.load(Ordering::Relaxed);
+        if nth > 0 {
+            return Ok(self.prefix(nth));
+        }
+        let nth = self.preparations.fetch_add(1, Ordering::Relaxed) + 1;
+        let batch = format!("{}; {}", self.head(false), history::prepare(&self.prefix(nth)));
+        match self.client.batch_execute(&batch).await {
+            Err(error) if of_another_session(&error) => return Err(MigrateError::Pooled),
+            sent => sent.map_err(|e| self.server.error("preparing the session", &e))?,
+        }
+        self.prepared.store(nth, Ordering::Relaxed);
+        Ok(self.prefix(nth))
+    }
+
+    fn prefix(&self, nth: usize) -> String {
+        format!("mlops_{}_{}_{nth}", self.pid, self.began)
+    }
+
     /// What the last migration left in the session must not change what this one means.
     pub(super) fn head(&self, transaction: bool) -> String {
+        self.prepared.store(0, Ordering::Relaxed);
         let local = if transaction { "local " } else { "" };
         let statement = self.options.statement_timeout.map(|t| format!("; set {local}statement_timeout = {}", t.as_millis())).unwrap_or_default();
         format!(
@@ -268,7 +301,7 @@ impl<'a> Session<'a> {
         let sent =
             attempt.retry(again).when(may_pass).notify(|error, wait| tracing::warn!("{id}: {}; trying again in {wait:?}", describe(error))).await;
         match sent {
-            Err(error) if error.as_db_error().is_some_and(|e| e.message().contains("\"mlops: another session")) => Ok(Some(MigrateError::Pooled)),
+            Err(error) if of_another_session(&error) => Ok(Some(MigrateError::Pooled)),
             Err(error) if may_pass(&error) => Ok(Some(MigrateError::Busy {
                 version: id.into(),
                 file: script.file.clone(),
@@ -296,13 +329,18 @@ pub(super) fn may_pass(error: &tokio_postgres::Error) -> bool {
     sql_state(error).is_some_and(|code| code == SqlState::LOCK_NOT_AVAILABLE.code() || code == SqlState::T_R_DEADLOCK_DETECTED.code())
 }
 
-/// The server counts characters of the script; a reader counts lines of the file.
+/// The guard has seen another server process, or the statements that were prepared are not there.
+fn of_another_session(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|e| e.message().contains("\"mlops: another session") || e.message().contains("prepared statement \"mlops_"))
+}
+
+/// The server counts characters of the message or of the guarded script; a reader counts lines of the file.
 fn line_of(error: &tokio_postgres::Error, sql: &str) -> Option<usize> {
-    let Some(ErrorPosition::Internal { position, query }) = error.as_db_error()?.position() else { return None };
-    let at = usize::try_from(*position).ok()?.checked_sub(1)?;
-    // An error inside a function that the script calls counts in that function.
-    if query != sql {
-        return None;
-    }
+    let at = match error.as_db_error()?.position()? {
+        ErrorPosition::Original(position) => usize::try_from(*position).ok()?.checked_sub(1 + PLAIN.len())?,
+        // An error inside a function that the script calls counts in that function.
+        ErrorPosition::Internal { position, query } if query == sql => usize::try_from(*position).ok()?.checked_sub(1)?,
+        ErrorPosition::Internal { .. } => return None,
+    };
     (at < sql.chars().count()).then(|| 1 + sql.chars().take(at).filter(|c| *c == '\n').count())
 }

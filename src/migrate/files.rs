@@ -55,6 +55,10 @@ impl Repeatable {
 }
 
 impl Folder {
+    pub fn find(&self, version: &Version) -> Option<&Migration> {
+        self.migrations.binary_search_by(|m| m.version.cmp(version)).ok().map(|at| &self.migrations[at])
+    }
+
     pub fn is_empty(&self) -> bool {
         self.migrations.is_empty() && self.repeatables.is_empty()
     }

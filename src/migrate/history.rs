@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -17,7 +18,7 @@ pub struct Row {
     pub name: String,
     pub checksum: String,
     pub meaning: Option<String>,
-    pub applied_at: String,
+    pub applied_at: DateTime<Utc>,
     pub applied_by: String,
     pub elapsed_ms: f64,
     pub adopted_from: Option<String>,
@@ -49,6 +50,13 @@ pub struct History {
     pub repeatable: BTreeMap<String, Row>,
 }
 
+impl Row {
+    /// In UTC, to the second.
+    pub fn applied_at(&self) -> String {
+        self.applied_at.format("%Y-%m-%d %H:%M:%S").to_string()
+    }
+}
+
 impl History {
     pub fn head(&self) -> Option<&Row> {
         self.versioned.values().rev().find(|row| row.steps.is_none_or(|s| s.is_whole()))
@@ -72,7 +80,7 @@ pub(super) async fn ensure(client: &Client, server: &Postgres) -> Result<(), Mig
 }
 
 pub(super) async fn read(client: &Client, server: &Postgres, source: Source) -> Result<History, MigrateError> {
-    let sql = "select version, name, checksum, meaning, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'), applied_by, elapsed_ms, \
+    let sql = "select version, name, checksum, meaning, applied_at, applied_by, elapsed_ms, \
                adopted_from, schema_digest, run, statements, started, reached, undoing from mlops.migration where source = $1";
     let rows = client.query_typed(sql, &[(&source.word(), Type::TEXT)]).await.map_err(|e| server.error("reading the migration history", &e))?;
     let mut history = History::default();
@@ -100,7 +108,17 @@ pub(super) async fn read(client: &Client, server: &Postgres, source: Source) -> 
     Ok(history)
 }
 
-/// A new row, as text: it travels in the same message as the migration.
+/// What a migration changes in the history: it travels in the same message as the migration.
+pub(super) enum Change<'a> {
+    Applied(NewRow<'a>),
+    /// The row goes, and what it said stays among the events.
+    Undone {
+        source: Source,
+        version: &'a str,
+        run: Option<&'a str>,
+    },
+}
+
 pub(super) struct NewRow<'a> {
     pub(super) source: Source,
     pub(super) version: &'a str,
@@ -113,38 +131,68 @@ pub(super) struct NewRow<'a> {
     pub(super) run: Option<&'a str>,
 }
 
-impl NewRow<'_> {
-    /// Also over the row of an earlier version of something repeatable.
-    pub(super) fn insert(&self) -> String {
-        let optional = |text: Option<&str>| text.map_or_else(|| "null".into(), literal);
-        let steps = self.statements.map_or_else(|| "null, null, null".into(), |n| format!("{n}, 0, 0"));
-        format!(
-            "insert into mlops.migration (source, version, name, checksum, meaning, reason, adopted_from, run, statements, started, reached) \
-             values ({}, {}, {}, {}, {}, {}, {}, {}, {steps}) on conflict (source, version) do update set name = excluded.name, \
-             checksum = excluded.checksum, meaning = excluded.meaning, reason = excluded.reason, applied_at = excluded.applied_at, \
-             applied_by = excluded.applied_by, elapsed_ms = excluded.elapsed_ms, run = excluded.run",
-            literal(self.source.word()),
-            literal(self.version),
-            literal(self.name),
-            literal(self.checksum),
-            optional(self.meaning),
-            optional(self.reason),
-            optional(self.adopted_from),
-            optional(self.run),
-        )
+fn optional(text: Option<&str>) -> String {
+    text.map_or_else(|| "null".into(), literal)
+}
+
+impl Change<'_> {
+    pub(super) fn sql(&self) -> String {
+        match self {
+            Self::Applied(row) => row.insert(),
+            Self::Undone { source, version, run } => undone(&literal(source.word()), &literal(version), &optional(*run)),
+        }
+    }
+
+    /// By the statements that `prepare` has made: the server plans them once.
+    pub(super) fn execute(&self, prepared: &str) -> String {
+        match self {
+            Self::Applied(row) => format!("execute {prepared}_applied({})", row.values()),
+            Self::Undone { source, version, run } => {
+                format!("execute {prepared}_undone({}, {}, {})", literal(source.word()), literal(version), optional(*run))
+            }
+        }
     }
 }
 
-/// The row goes, and what it said stays among the events.
-pub(super) fn delete(source: Source, version: &str, run: Option<&str>) -> String {
+/// Under names that no other session has: behind a pooler they tell when the session has changed.
+pub(super) fn prepare(prepared: &str) -> String {
     format!(
-        "with gone as (delete from mlops.migration where source = {0} and version = {1} returning *) \
-         insert into mlops.migration_event (verb, run, source, version, detail) select 'down', {2}, source, version, to_jsonb(gone) || \
-         jsonb_build_object('down_ms', extract(epoch from clock_timestamp() - now()) * 1000) from gone",
-        literal(source.word()),
-        literal(version),
-        run.map_or_else(|| "null".into(), literal),
+        "prepare {prepared}_applied (text, text, text, text, text, text, text, text, int, int, int) as {}; \
+         prepare {prepared}_undone (text, text, text) as {}",
+        applied("$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11"),
+        undone("$1", "$2", "$3"),
     )
+}
+
+/// Also over the row of an earlier version of something repeatable.
+fn applied(values: &str) -> String {
+    format!(
+        "insert into mlops.migration (source, version, name, checksum, meaning, reason, adopted_from, run, statements, started, reached) \
+         values ({values}) on conflict (source, version) do update set name = excluded.name, \
+         checksum = excluded.checksum, meaning = excluded.meaning, reason = excluded.reason, applied_at = excluded.applied_at, \
+         applied_by = excluded.applied_by, elapsed_ms = excluded.elapsed_ms, run = excluded.run"
+    )
+}
+
+fn undone(source: &str, version: &str, run: &str) -> String {
+    format!(
+        "with gone as (delete from mlops.migration where source = {source} and version = {version} returning *) \
+         insert into mlops.migration_event (verb, run, source, version, detail) select 'down', {run}, source, version, to_jsonb(gone) || \
+         jsonb_build_object('down_ms', extract(epoch from clock_timestamp() - now()) * 1000) from gone"
+    )
+}
+
+impl NewRow<'_> {
+    pub(super) fn insert(&self) -> String {
+        applied(&self.values())
+    }
+
+    fn values(&self) -> String {
+        let steps = self.statements.map_or_else(|| "null, null, null".into(), |n| format!("{n}, 0, 0"));
+        let texts = [Some(self.source.word()), Some(self.version), Some(self.name), Some(self.checksum)];
+        let texts = texts.into_iter().chain([self.meaning, self.reason, self.adopted_from, self.run]).map(optional).collect::<Vec<_>>();
+        format!("{}, {steps}", texts.join(", "))
+    }
 }
 
 /// Something that was done to the history itself.

@@ -46,7 +46,7 @@ pub async fn status(server: &Postgres, source: Source, folder: &Folder) -> Resul
     let row = |migration: String, status: Status, row: Option<&history::Row>| StatusRow {
         migration,
         status,
-        applied_at: row.map(|r| r.applied_at.clone()),
+        applied_at: row.map(history::Row::applied_at),
         applied_by: row.map(|r| r.applied_by.clone()),
         run: row.and_then(|r| r.run.clone()),
         elapsed_ms: row.map(|r| r.elapsed_ms),
@@ -65,7 +65,7 @@ pub async fn status(server: &Postgres, source: Source, folder: &Folder) -> Resul
         };
         rows.push((Some(m.version.clone()), row(m.id(), status, known)));
     }
-    for (version, r) in history.versioned.iter().filter(|(version, _)| !folder.migrations.iter().any(|m| m.version == **version)) {
+    for (version, r) in history.versioned.iter().filter(|(version, _)| folder.find(version).is_none()) {
         rows.push((Some(version.clone()), row(format!("{}_{}", r.version, r.name), Status::Missing, Some(r))));
     }
     rows.sort_by(|(a, _), (b, _)| a.cmp(b));

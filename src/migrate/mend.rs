@@ -34,7 +34,7 @@ pub enum Repair {
 
 /// Records everything up to a version as applied, without running it.
 pub async fn stamp(server: &Postgres, folder: &Folder, version: &Version, options: &Options) -> Result<Mended, MigrateError> {
-    if !folder.migrations.iter().any(|m| m.version == *version) {
+    if folder.find(version).is_none() {
         return Err(no_version(folder, version));
     }
     let session = Session::begin(server, Source::App, options).await?;
@@ -58,7 +58,7 @@ fn no_version(folder: &Folder, version: &Version) -> MigrateError {
     MigrateError::NoVersion { wanted: version.to_string(), help: suggestion(version.as_str(), known.iter().copied(), "versions") }
 }
 
-async fn write(session: &Session<'_>, sql: &str) -> Result<(), MigrateError> {
+pub(super) async fn write(session: &Session<'_>, sql: &str) -> Result<(), MigrateError> {
     let sent = session.client.batch_execute(&format!("{sql}; commit")).await;
     sent.map_err(|e| session.server.error("writing the migration history", &e).into())
 }
@@ -73,7 +73,7 @@ pub async fn repair(server: &Postgres, folder: &Folder, version: Option<&Version
     }
     let (mut mended, mut sql) = (Mended::default(), String::from("begin"));
     for (version, row) in rows {
-        let file = folder.migrations.iter().find(|m| m.version == *version);
+        let file = folder.find(version);
         let verdict = match what {
             Repair::Text { force } => text(row, file, force),
             Repair::Done(n) | Repair::Redo(n) => Some(position(row, n, matches!(what, Repair::Done(_)))),
@@ -85,7 +85,7 @@ pub async fn repair(server: &Postgres, folder: &Folder, version: Option<&Version
             None => {}
             Some(Err(why)) => mended.left.push(why),
             Some(Ok((change, said))) => {
-                let before = json!({"checksum": row.checksum, "applied_at": row.applied_at, "applied_by": row.applied_by, "what": said});
+                let before = json!({"checksum": row.checksum, "applied_at": row.applied_at(), "applied_by": row.applied_by, "what": said});
                 let event = history::event("repair", Source::App, &row.version, options.run.as_deref(), &before);
                 sql.push_str(&format!("; {change}; {event}"));
                 mended.done.push(said);

@@ -1,6 +1,7 @@
 //! Migrations: ordered, checksummed files, each applied in one transaction together with its history row, by one run at
 //! a time.
 
+mod adopt;
 mod apply;
 mod files;
 mod history;
@@ -8,6 +9,7 @@ mod inspect;
 pub mod lint;
 mod lock;
 mod mend;
+mod merge;
 mod offline;
 mod own;
 mod plan;
@@ -18,13 +20,16 @@ mod steps;
 mod vars;
 mod version;
 
+pub use self::adopt::{Files as Adoptable, Tool, adopt, convert};
 pub use self::apply::{Goal, Run, migrate};
 pub use self::files::{Folder, Migration, parse};
 pub use self::inspect::{Status, drift, invalid_indexes, new_ones, outlook, status};
 pub use self::mend::{Mended, Repair, repair, stamp};
+pub use self::merge::against;
 pub use self::offline::{Way, script as offline_script};
 pub use self::own::migrations as own_migrations;
 pub use self::round_trip::{Trip, round_trip};
+pub use self::schema::record_schema;
 pub use self::vars::{Vars, is_name};
 pub use self::version::Version;
 
@@ -88,6 +93,8 @@ pub enum MigrateError {
     Gone { version: String, name: String },
     #[error("{file} is older than {head}, which is applied already: give it a higher version{}, or allow it with `out_of_order: true`", free.as_ref().map(|v| format!(" (the next free one is {v})")).unwrap_or_default())]
     OutOfOrder { file: String, head: String, free: Option<String> },
+    #[error("version {version} is taken by {other} on the other branch: give {file} another one{}", free.as_ref().map(|v| format!(" (the next free one is {v})")).unwrap_or_default())]
+    Taken { version: String, file: String, other: String, free: Option<String> },
     #[error("there is no version {wanted}; {help}")]
     NoVersion { wanted: String, help: String },
     #[error("{file} has no down part, so it cannot be undone")]

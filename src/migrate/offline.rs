@@ -1,7 +1,7 @@
 //! The script that a run would send, for a database that only psql may touch.
 
 use super::files::{Folder, Migration};
-use super::history::{self, NewRow};
+use super::history::{Change, NewRow};
 use super::script::Script;
 use super::version::Version;
 use super::{Options, Source};
@@ -58,7 +58,8 @@ pub fn script(folder: &Folder, way: Way, from: Option<&Version>, to: Option<&Ver
         Way::Down => {
             for m in folder.migrations.iter().rev().filter(|m| inside(m, to, from)) {
                 let Some(down) = &m.down else { return Err(format!("{} has no down part, so it cannot be undone", m.down_file)) };
-                part(&mut text, &m.id(), down, &history::delete(Source::App, m.version.as_str(), Some("psql")), options);
+                let undone = Change::Undone { source: Source::App, version: m.version.as_str(), run: Some("psql") };
+                part(&mut text, &m.id(), down, &undone.sql(), options);
             }
         }
     }

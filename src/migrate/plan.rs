@@ -40,7 +40,7 @@ pub fn pending<'a>(history: &History, folder: &'a Folder, options: &Options) -> 
         }
     }
     for (version, row) in &history.versioned {
-        if !folder.migrations.iter().any(|m| m.version == *version) {
+        if folder.find(version).is_none() {
             wrong.push(MigrateError::Gone { version: row.version.clone(), name: row.name.clone() });
         }
     }

@@ -127,6 +127,15 @@ pub(super) async fn record(client: &Client, server: &Postgres, version: Option<&
     Ok(digest)
 }
 
+/// The schema as it is now is the one that is meant.
+pub async fn record_schema(server: &Postgres) -> Result<(), MigrateError> {
+    let client = server.dedicated().await?;
+    if let Some(recorded) = recorded(&client, server).await? {
+        record(&client, server, recorded.version.as_deref(), super::Source::App.word()).await?;
+    }
+    Ok(())
+}
+
 /// The schema that the last migration left, and its version and time.
 pub struct Recorded {
     pub version: Option<String>,

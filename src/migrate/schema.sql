@@ -48,7 +48,7 @@ select 'column', c.table_name || '.' || quote_ident(c.attname),
        from pg_attrdef d where c.atthasdef and d.adrelid = c.rel and d.adnum = c.attnum),
     case when c.attcollation <> t.typcollation then 'collate ' || c.attcollation::regcollation end,
     case when c.attstorage <> t.typstorage then 'storage ' || c.attstorage::text end, case when c.attcompression <> '' then 'compression ' || c.attcompression::text end,
-    case when coalesce(to_jsonb(c) ->> 'attstattarget', '-1') <> '-1' then 'statistics ' || (to_jsonb(c) ->> 'attstattarget') end,
+    case when coalesce(c.attstattarget, -1) <> -1 then 'statistics ' || c.attstattarget end,
     case when c.attoptions is not null then 'with (' || array_to_string(c.attoptions, ', ') || ')' end,
     case when c.attfdwoptions is not null then 'options (' || array_to_string(c.attfdwoptions, ', ') || ')' end,
     case when c.attinhcount > 0 then 'inherited' || case when c.attislocal then ' and local' else '' end end)

@@ -56,6 +56,21 @@ impl Script {
         sha256(words.as_bytes())
     }
 
+    /// Nothing but definitions, told by each statement's first word: it can neither end the transaction around it nor
+    /// leave anything in the session.
+    pub fn only_defines(&self) -> bool {
+        let mut first = true;
+        !self.text.contains("set_config")
+            && tokens(&self.text).all(|(kind, text)| {
+                let word = text.to_ascii_lowercase();
+                let defines = !std::mem::replace(&mut first, kind == TokenKind::Semi)
+                    || kind == TokenKind::Semi
+                    || ["create", "alter", "drop", "comment", "grant", "revoke"].contains(&word.as_str());
+                // What is evaluated could do anything; an extension's script is somebody else's.
+                defines && !(kind == TokenKind::Ident && ["select", "extension", "call"].contains(&word.as_str()))
+            })
+    }
+
     pub fn parse(&self) -> Parse<SourceFile> {
         SourceFile::parse(&self.text)
     }
@@ -193,6 +208,27 @@ mod tests {
         assert!(script("select '-- mlops: no-transaction'").transactional);
         assert_eq!(script("-- mlops: allow-destructive moved to b\ndrop table a").reason.as_deref(), Some("moved to b"));
         assert_eq!(unknown_directives("-- mlops: no-transacton\nselect 1\n-- mlops: allow-destructive").len(), 2);
+    }
+
+    #[test]
+    fn what_only_defines_is_told_from_what_could_do_anything() {
+        for plain in
+            ["create table a (i int); -- commit;\nalter table a add x text default ';commit';", "Drop Table a", ";comment on table a is 'set'"]
+        {
+            assert!(script(plain).only_defines(), "{plain}");
+        }
+        let others = [
+            "create table a (i int); commit",
+            "set role x",
+            "create table a as select f()",
+            "create function f() returns void begin atomic insert into a values (1); end",
+            "alter table a alter i set default set_config('a', 'b', false)",
+            "create extension x",
+            "copy a from stdin",
+        ];
+        for other in others {
+            assert!(!script(other).only_defines(), "{other}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 use super::MigrateError;
 use super::apply::{Session, may_pass};
 use super::files::Migration;
-use super::history::{self, Steps};
+use super::history::{Change, Steps};
 use super::lint::plain;
 use super::script::{Script, Statement};
 use crate::names::literal;
@@ -152,7 +152,8 @@ impl Work<'_> {
 
     async fn finish(&self) -> Result<(), MigrateError> {
         if self.undoing {
-            return self.note(&history::delete(self.session.source, self.migration.version.as_str(), self.session.options.run.as_deref())).await;
+            let (source, run) = (self.session.source, self.session.options.run.as_deref());
+            return self.note(&Change::Undone { source, version: self.migration.version.as_str(), run }.sql()).await;
         }
         let sql = format!(
             "update mlops.migration set meaning = {}, elapsed_ms = extract(epoch from clock_timestamp() - applied_at) * 1000 where {}",

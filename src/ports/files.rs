@@ -53,6 +53,11 @@ impl Workspace {
         root.join(relative).display().to_string()
     }
 
+    /// The folder itself.
+    pub fn path_of_folder(&self) -> PathBuf {
+        if self.root.as_os_str().is_empty() { PathBuf::from(".") } else { self.root.clone() }
+    }
+
     /// A path from the configuration.
     pub fn path(&self, relative: &str) -> Result<PathBuf, FileError> {
         let path = RelPath::parse(relative).map_err(|_| FileError::Outside(relative.into()))?;
@@ -71,25 +76,30 @@ impl Workspace {
     }
 
     pub fn read_text(&self, relative: &str) -> Result<String, FileError> {
-        let text =
-            String::from_utf8(self.read(relative)?).map_err(|_| FileError::Io { path: relative.into(), why: "it is not UTF-8 text".into() })?;
-        // A byte order mark is a syntax error to the server.
-        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+        text(self.read(relative)?, relative)
     }
 
-    /// The regular files of a folder, by name.
-    pub fn list(&self, relative: &str) -> Result<Vec<String>, FileError> {
-        let path = self.path(relative)?;
-        let entries = fs::read_dir(&path).map_err(|e| io(Path::new(relative), &e))?;
-        let mut names = Vec::new();
-        for entry in entries {
+    /// The text of every file of a folder whose name ends so, by name.
+    pub fn read_folder(&self, relative: &str, ending: &str) -> Result<Vec<(String, String)>, FileError> {
+        let folder = self.path(relative)?;
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(|e| io(Path::new(relative), &e))? {
             let entry = entry.map_err(|e| io(Path::new(relative), &e))?;
-            if entry.path().is_file() {
-                names.push(entry.file_name().to_string_lossy().into_owned());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.to_lowercase().ends_with(ending) {
+                continue;
             }
+            let shown = format!("{relative}/{name}");
+            // Only a link can lead out of a folder that has been judged.
+            let path = match entry.file_type() {
+                Ok(kind) if kind.is_file() => folder.join(&name),
+                Ok(kind) if kind.is_dir() => continue,
+                _ => self.path(&shown)?,
+            };
+            files.push((name, text(fs::read(path).map_err(|e| io(Path::new(&shown), &e))?, &shown)?));
         }
-        names.sort();
-        Ok(names)
+        files.sort();
+        Ok(files)
     }
 
     /// Whole or not at all: a temporary file beside the target, then a rename. True when the content was new.
@@ -123,6 +133,12 @@ impl Workspace {
         }
         Ok((hex(&all.finalize()), size))
     }
+}
+
+/// A byte order mark is a syntax error to the server.
+fn text(content: Vec<u8>, path: &str) -> Result<String, FileError> {
+    let text = String::from_utf8(content).map_err(|_| FileError::Io { path: path.into(), why: "it is not UTF-8 text".into() })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
@@ -182,6 +198,18 @@ pub fn sha256(content: &[u8]) -> String {
     hex(&Sha256::digest(content))
 }
 
+/// Of a stream, a piece at a time.
+pub fn sha256_of(mut input: impl std::io::Read) -> std::io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match input.read(&mut buffer)? {
+            0 => return Ok(hex(&digest.finalize())),
+            n => digest.update(&buffer[..n]),
+        }
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
@@ -212,7 +240,7 @@ mod tests {
         assert!(workspace.write("a/b.txt", b"1").expect("new"));
         assert!(!workspace.write("a/b.txt", b"1").expect("same"));
         assert!(workspace.write("a/b.txt", b"2").expect("other"));
-        assert_eq!(workspace.list("a").expect("list"), ["b.txt"]);
+        assert_eq!(workspace.read_folder("a", ".txt").expect("folder").len(), 1);
     }
 
     #[test]

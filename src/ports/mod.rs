@@ -1,9 +1,11 @@
 //! The outside world: one file or folder a system, each with its own error that names the endpoint.
 //! Timeouts and retries live here and nowhere else.
 
+pub mod alembic;
 pub mod ci;
 pub mod files;
 pub mod frame;
+pub mod git;
 pub mod github;
 pub mod gitlab;
 pub mod postgres;

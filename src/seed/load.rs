@@ -1,183 +1,327 @@
-//! The loading itself: everything in one transaction, or nothing.
+//! The loading itself: each group in a transaction of its own, side by side where nothing has to wait.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio_postgres::Transaction;
 
-use super::plan::{Action, Known, Last, decide};
-use super::{Mode, Task};
-use crate::mistakes::suggestion;
-use crate::names::{TableName, ident};
-use crate::ports::files::{FileError, Workspace, sha256};
-use crate::ports::frame::{self, FrameError};
-use crate::ports::postgres::{PgError, Postgres, catalog, copy, guarded};
+use super::bad::{Bad, Origin};
+use super::order::{Group, Item, groups};
+use super::plan::{Action, LOADING, decide};
+use super::survey::{Survey, digest, may_share};
+use super::table::{Filled, Filling};
+use super::{Load, Mode, SeedError, Task};
+use crate::ports::files::{FileError, Workspace};
+use crate::ports::postgres::{Postgres, guarded};
+use crate::units::counted;
 
-#[derive(Debug, thiserror::Error)]
-pub enum SeedError {
-    #[error(transparent)]
-    File(#[from] FileError),
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error("{0}")]
-    Wrong(String),
-    #[error(transparent)]
-    Server(#[from] PgError),
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Bad rows that are left out of every table, where the seed does not allow more.
+    pub max_bad_rows: u64,
+    /// The folder of reports: bad rows are written below it.
+    pub out: String,
 }
 
-impl SeedError {
-    /// Data that the table refuses is a failure; a file that cannot be read or a lost server was not evaluated.
-    pub fn is_verdict(&self) -> bool {
-        match self {
-            Self::Wrong(_) => true,
-            Self::Server(error) => error.is_statement(),
-            Self::File(_) | Self::Frame(_) => false,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What came of one seed.
+#[derive(Debug)]
 pub struct Loaded {
     pub target: String,
-    /// `None`: nothing had to be done, for the reason given.
-    pub rows: Option<u64>,
-    pub note: String,
+    pub what: What,
     pub elapsed: Duration,
+}
+
+#[derive(Debug)]
+pub enum What {
+    Rows {
+        rows: u64,
+        note: String,
+        /// What was left out, and the file that holds it.
+        bad: Vec<String>,
+        rejects: Option<String>,
+    },
+    /// Nothing had to be done, for the reason given.
+    Nothing(&'static str),
+    Failed(SeedError),
+    /// Something that it builds on has failed.
+    Skipped(String),
 }
 
 /// `mlsee` in ASCII.
 const LOCK: i64 = 0x006d_6c73_6565;
 
-/// Loads what changed. The error names the seed at which the whole transaction was given up.
-pub async fn load(server: &Postgres, workspace: &Workspace, tasks: &[Task]) -> Result<Vec<Loaded>, (String, SeedError)> {
+/// Loads what changed. An error says that nothing was begun.
+pub async fn load(server: &Postgres, workspace: &Workspace, tasks: &[Task], options: &Options) -> Result<Vec<Loaded>, (String, SeedError)> {
+    let target = |i: Option<usize>| i.map_or_else(|| "seed".to_owned(), |i| tasks[i].target());
     let everything = |e: SeedError| ("seed".to_owned(), e);
-    let mut client = server.client().await.map_err(|e| everything(e.into()))?;
-    let transaction = client.transaction().await.map_err(|e| everything(server.error("beginning", &e).into()))?;
-    // Two runs that load at once would each find the tables empty. The lock goes with the transaction.
-    let locked = transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await;
+    let mut guard = server.dedicated().await.map_err(|e| everything(e.into()))?;
+    // Two runs that load at once would each find the tables empty. The lock goes with the session.
+    let locked = guard.execute("select pg_advisory_lock($1)", &[&LOCK]).await;
     locked.map_err(|e| everything(server.error("waiting for another run that is seeding", &e).into()))?;
-    let names: Vec<TableName> = tasks.iter().filter_map(|t| if let Task::Table { table, .. } = t { Some(table.clone()) } else { None }).collect();
-    let catalog = catalog::read(&transaction, &names).await.map_err(|e| everything(server.error("reading the catalog", &e).into()))?;
-    let mut known = Vec::new();
-    let mut contents = Vec::new();
-    for task in tasks {
-        let at = |e| (task.target(), e);
-        let content = workspace.read(task.file()).map_err(|e| at(e.into()))?;
-        if let Task::Table { table, .. } = task
-            && !catalog.tables.contains_key(table)
-        {
-            let help = suggestion(&table.to_string(), catalog.known.iter().map(String::as_str), "tables");
-            return Err(at(SeedError::Wrong(format!("table {table} does not exist; {help}"))));
+    let mut survey = Survey::take(&mut guard, server, workspace, tasks).await.map_err(|(i, e)| (target(i), e))?;
+    survey.references.extend(made_up_references(tasks, &survey));
+    let actions = decide(tasks, &survey.known, &survey.references);
+    let items: Vec<Item> = tasks.iter().zip(&survey.known).zip(&actions).map(|((task, known), action)| item(task, known, *action)).collect();
+    let groups = groups(&items, &survey.references).map_err(|circle| everything(in_a_circle(tasks, &survey, &circle)))?;
+    let work = Work { server, workspace, tasks, survey: &survey, options };
+    let mut results = work.run(&groups).await;
+    let _ = guard.execute("select pg_advisory_unlock($1)", &[&LOCK]).await;
+    let nothing = |i: usize| match actions[i] {
+        Action::NotEmpty => "the table has rows already",
+        Action::Load | Action::Unchanged => "unchanged since the last load",
+    };
+    for (i, task) in tasks.iter().enumerate() {
+        if !results.iter().any(|(at, _)| *at == i) {
+            results.push((i, Loaded { target: task.target(), what: What::Nothing(nothing(i)), elapsed: Duration::ZERO }));
         }
-        known.push((task.clone(), remember(&transaction, server, task, sha256(&content)).await.map_err(at)?));
-        contents.push(Bytes::from(content));
     }
-    let actions = decide(&known);
-    empty_replaced(&transaction, server, &known, &actions).await.map_err(everything)?;
-    let mut loaded = Vec::new();
-    for (((task, known), action), content) in known.iter().zip(&actions).zip(contents) {
-        let started = Instant::now();
-        let at = |e: SeedError| (task.target(), e);
-        let note = |text: &str| Loaded { target: task.target(), rows: None, note: text.into(), elapsed: started.elapsed() };
-        loaded.push(match action {
-            Action::Unchanged => note("unchanged since the last load"),
-            Action::NotEmpty => note("the table has rows already"),
-            Action::Load => {
-                let rows = run(&transaction, server, workspace, task, content, &catalog).await.map_err(at)?;
-                record(&transaction, server, task, known, rows).await.map_err(at)?;
-                Loaded { target: task.target(), rows: Some(rows), note: format!("from {}", task.file()), elapsed: started.elapsed() }
+    results.sort_by_key(|(i, _)| *i);
+    Ok(results.into_iter().map(|(_, loaded)| loaded).collect())
+}
+
+fn item(task: &Task, known: &super::plan::Known, action: Action) -> Item {
+    let loads = action == Action::Load;
+    let half = known.last.as_ref().is_some_and(|last| last.digest == LOADING);
+    let replaces = task.as_load().is_some_and(|load| load.mode == Mode::Replace || half);
+    Item { table: known.relation, loads, empties: loads && replaces && known.has_rows }
+}
+
+/// What is made up from the values of another table comes after it.
+fn made_up_references(tasks: &[Task], survey: &Survey) -> Vec<(u32, u32)> {
+    let mut found = Vec::new();
+    for (task, known) in tasks.iter().zip(&survey.known) {
+        let (Some(load), Some(relation)) = (task.as_load(), known.relation) else { continue };
+        let names: BTreeSet<&str> = load.refers_to().filter_map(|from| Some(from.rsplit_once('.')?.0)).collect();
+        let parents = tasks.iter().zip(&survey.known).filter(|(t, _)| t.as_load().is_some_and(|l| names.contains(l.table.to_string().as_str())));
+        found.extend(parents.filter_map(|(_, parent)| Some((relation, parent.relation?))));
+    }
+    found
+}
+
+fn in_a_circle(tasks: &[Task], survey: &Survey, circle: &[u32]) -> SeedError {
+    let name = |relation: &u32| {
+        let at = survey.known.iter().position(|known| known.relation == Some(*relation));
+        at.and_then(|at| tasks[at].as_load()).map(|load| load.table.to_string()).unwrap_or_default()
+    };
+    let path: Vec<String> = circle.iter().map(name).collect();
+    SeedError::Wrong(format!(
+        "the tables refer to each other in a circle ({}), so none of them can be loaded first; load one of them in a script, or drop one of the foreign keys",
+        path.join(" → ")
+    ))
+}
+
+struct Work<'a> {
+    server: &'a Postgres,
+    workspace: &'a Workspace,
+    tasks: &'a [Task],
+    survey: &'a Survey,
+    options: &'a Options,
+}
+
+/// The task at which a group stopped, and why.
+type Trouble = (usize, SeedError);
+
+impl Work<'_> {
+    /// Every group as soon as those before it are done; one that fails takes with it what waits for it, nothing else.
+    async fn run(&self, groups: &[Group]) -> Vec<(usize, Loaded)> {
+        let mut results = Vec::new();
+        let mut waiting: BTreeSet<usize> = (0..groups.len()).collect();
+        let mut done: BTreeSet<usize> = BTreeSet::new();
+        let mut failed: Vec<(usize, String)> = Vec::new();
+        let mut running = FuturesUnordered::new();
+        loop {
+            let ready: Vec<usize> = waiting.iter().copied().filter(|g| groups[*g].after.iter().all(|before| done.contains(before))).collect();
+            for group in ready {
+                waiting.remove(&group);
+                running.push(async move { (group, Instant::now(), self.group(&groups[group]).await) });
             }
-        });
+            let Some((group, started, result)) = running.next().await else { break };
+            match result {
+                Ok(loaded) => {
+                    done.insert(group);
+                    results.extend(loaded);
+                }
+                Err((at, error)) => {
+                    failed.push((group, self.tasks[at].target()));
+                    for task in &groups[group].tasks {
+                        let what = if *task == at { None } else { Some(What::Skipped(format!("rolled back with {}", self.tasks[at].target()))) };
+                        results.extend(what.map(|what| (*task, self.loaded(*task, what, started))));
+                    }
+                    results.push((at, self.loaded(at, What::Failed(error), started)));
+                }
+            }
+        }
+        for group in waiting {
+            // Whatever it was directly or at the end of a chain, the first failure is where to look.
+            let because = failed.first().map(|(_, target)| target.clone()).unwrap_or_default();
+            results.extend(
+                groups[group]
+                    .tasks
+                    .iter()
+                    .map(|task| (*task, self.loaded(*task, What::Skipped(format!("{because} was not loaded")), Instant::now()))),
+            );
+        }
+        results
     }
-    transaction.commit().await.map_err(|e| everything(server.error("committing the seeds", &e).into()))?;
-    Ok(loaded)
-}
 
-async fn remember(transaction: &Transaction<'_>, server: &Postgres, task: &Task, digest: String) -> Result<Known, SeedError> {
-    let fail = |e| SeedError::from(server.error("reading the seed history", &e));
-    let last = transaction.query_opt("select digest, relation, rows from mlops.seed where target = $1", &[&task.target()]).await.map_err(fail)?;
-    let last = last.map(|row| Last { digest: row.get(0), relation: row.get(1), rows: row.get(2) });
-    let Task::Table { table, .. } = task else {
-        return Ok(Known { digest, relation: None, has_rows: true, last });
-    };
-    let sql = format!("select {}::regclass::oid, exists (select from {})", crate::names::literal(&table.quoted()), table.quoted());
-    let row = transaction.query_one(&sql, &[]).await.map_err(fail)?;
-    Ok(Known { digest, relation: Some(row.get(0)), has_rows: row.get(1), last })
-}
+    fn loaded(&self, task: usize, what: What, started: Instant) -> Loaded {
+        Loaded { target: self.tasks[task].target(), what, elapsed: started.elapsed() }
+    }
 
-/// All replaced tables in one statement: they may refer to each other.
-async fn empty_replaced(transaction: &Transaction<'_>, server: &Postgres, tasks: &[(Task, Known)], actions: &[Action]) -> Result<(), SeedError> {
-    let mut tables = Vec::new();
-    let mut any_rows = false;
-    for ((task, known), _) in tasks.iter().zip(actions).filter(|(_, action)| **action == Action::Load) {
-        if let Task::Table { table, mode: Mode::Replace, .. } = task {
-            tables.push(table.quoted());
-            any_rows |= known.has_rows;
+    async fn group(&self, group: &Group) -> Result<Vec<(usize, Loaded)>, Trouble> {
+        let first = group.tasks.first().copied().unwrap_or(0);
+        if let ([only], Some(load)) = (group.tasks.as_slice(), self.tasks[first].as_load())
+            && may_share(load, &self.survey.known[first])
+            && let Some(loaded) = self.shared(*only, load).await.map_err(|e| (first, e))?
+        {
+            return Ok(vec![(*only, loaded)]);
+        }
+        let at =
+            |task: usize, e: tokio_postgres::Error| (task, SeedError::from(self.server.error(&format!("loading {}", self.tasks[task].target()), &e)));
+        let mut client = self.server.client().await.map_err(|e| (first, e.into()))?;
+        let mut transaction = client.transaction().await.map_err(|e| at(first, e))?;
+        self.empty(&transaction, group).await.map_err(|e| (first, e))?;
+        let mut loaded = Vec::new();
+        for task in &group.tasks {
+            let started = Instant::now();
+            let what = self.task(&mut transaction, *task).await.map_err(|e| (*task, e))?;
+            loaded.push((*task, self.loaded(*task, what, started)));
+        }
+        transaction.commit().await.map_err(|e| at(*group.tasks.last().unwrap_or(&first), e))?;
+        Ok(loaded)
+    }
+
+    /// All tables whose rows have to go, together: they may refer to each other.
+    async fn empty(&self, transaction: &Transaction<'_>, group: &Group) -> Result<(), SeedError> {
+        let loads = |i: &usize| self.tasks[*i].as_load().map(|load| (*i, load));
+        let full: Vec<(u32, String)> = group
+            .tasks
+            .iter()
+            .filter_map(loads)
+            .filter(|(i, _)| item(&self.tasks[*i], &self.survey.known[*i], Action::Load).empties)
+            .filter_map(|(i, load)| Some((self.survey.known[i].relation?, load.table.quoted())))
+            .collect();
+        if full.is_empty() {
+            return Ok(());
+        }
+        let inside = |table: &u32| full.iter().any(|(relation, _)| relation == table);
+        let outside = self.survey.references.iter().any(|(from, to)| inside(to) && !inside(from));
+        let sql = if outside {
+            // The server empties no table at once that another one refers to, not even by no row. Children first.
+            full.iter().rev().map(|(_, table)| format!("delete from {table}")).collect::<Vec<_>>().join("; ")
+        } else {
+            format!("truncate {}", full.iter().map(|(_, table)| table.as_str()).collect::<Vec<_>>().join(", "))
+        };
+        transaction.batch_execute(&sql).await.map_err(|e| self.server.error("emptying the tables with mode replace", &e).into())
+    }
+
+    async fn task(&self, transaction: &mut Transaction<'_>, i: usize) -> Result<What, SeedError> {
+        match &self.tasks[i] {
+            Task::Script { file } => {
+                let sql = self.workspace.read_text(file)?;
+                let ran = transaction.batch_execute(&guarded(&sql)).await;
+                ran.map_err(|e| self.server.error(&format!("running {file}"), &e))?;
+                self.record(transaction, i, 0).await?;
+                Ok(What::Rows { rows: 0, note: format!("ran {file}"), bad: vec![], rejects: None })
+            }
+            Task::Table(load) => {
+                let filling = Filling::begin(transaction, self.server, self.workspace, self.survey, (load, self.options.max_bad_rows)).await?;
+                let (filled, recorded) = futures_util::join!(filling.fill(transaction), self.digest(i));
+                let (filled, digest) = (filled?, recorded?);
+                self.write(transaction, i, &digest, filled.rows).await?;
+                self.what(load, i, &filled, &filling.origin, "")
+            }
         }
     }
-    if !any_rows {
-        return Ok(());
-    }
-    let sql = format!("truncate {}", tables.join(", "));
-    transaction.batch_execute(&sql).await.map_err(|e| server.error("emptying the tables with mode replace", &e).into())
-}
 
-async fn run(
-    transaction: &Transaction<'_>,
-    server: &Postgres,
-    workspace: &Workspace,
-    task: &Task,
-    content: Bytes,
-    catalog: &catalog::Catalog,
-) -> Result<u64, SeedError> {
-    let doing = format!("loading {}", task.file());
-    let (table, file) = match task {
-        Task::Script { file } => {
-            let sql = workspace.read_text(file)?;
-            return transaction.batch_execute(&guarded(&sql)).await.map(|()| 0).map_err(|e| server.error(&doing, &e).into());
+    fn what(&self, load: &Load, i: usize, filled: &Filled, origin: &Origin, how: &str) -> Result<What, SeedError> {
+        let rejects = self.reject(load, filled, origin)?;
+        let bad = filled.bad.iter().take(5).map(|row| row.shown(origin)).collect();
+        Ok(What::Rows { rows: filled.rows, note: format!("from {}{how}", self.tasks[i].origin()), bad, rejects })
+    }
+
+    /// Several connections at once, each in its own transaction; `None`: one alone has to do it.
+    async fn shared(&self, i: usize, load: &Load) -> Result<Option<Loaded>, SeedError> {
+        let started = Instant::now();
+        let error = |e: tokio_postgres::Error| SeedError::from(self.server.error(&format!("loading {}", load.table), &e));
+        let mut clients = Vec::new();
+        for _ in 0..load.connections {
+            clients.push(self.server.dedicated().await?);
         }
-        Task::Table { table, file, .. } => (table, file),
-    };
-    let (columns, format, data) = if file.ends_with(".parquet") {
-        let columns = frame::read_columns(&workspace.path(file)?, file)?;
-        let names = columns.iter().map(|c| c.name.clone()).collect();
-        (names, "text", copy::to_text_format(&columns))
-    } else if file.ends_with(".csv") {
-        (header(&content, file)?, "csv, header", content)
-    } else {
-        return Err(SeedError::Wrong(format!("{file}: seeds end in .csv or .parquet")));
-    };
-    let known: Vec<&str> = catalog.tables[table].columns.iter().map(|c| c.name.as_str()).collect();
-    if let Some(unknown) = columns.iter().find(|c| !known.contains(&c.as_str())) {
-        let help = suggestion(unknown, known.iter().copied(), "columns");
-        return Err(SeedError::Wrong(format!("{file}: table {table} has no column `{unknown}`; {help}")));
+        // Until every part is there, the history says that none is.
+        let half = clients[0].transaction().await.map_err(error)?;
+        self.write(&half, i, LOADING, 0).await?;
+        half.commit().await.map_err(error)?;
+        let mut transactions = Vec::new();
+        for client in &mut clients {
+            transactions.push(client.transaction().await.map_err(error)?);
+        }
+        for transaction in &transactions {
+            // The same key twice makes one wait for the other, which waits for the end of both.
+            transaction.batch_execute("set local lock_timeout = '10s'").await.map_err(error)?;
+        }
+        let filling = Filling::begin(&transactions[0], self.server, self.workspace, self.survey, (load, self.options.max_bad_rows)).await?;
+        let all: Vec<&Transaction<'_>> = transactions.iter().collect();
+        let (filled, digest) = futures_util::join!(filling.shared(&all), self.digest(i));
+        let (Some(filled), digest) = (filled?, digest?) else { return Ok(None) };
+        let last = transactions.pop();
+        for transaction in transactions {
+            transaction.commit().await.map_err(error)?;
+        }
+        if let Some(last) = last {
+            filling.move_sequences(&last).await?;
+            self.write(&last, i, &digest, filled.rows).await?;
+            last.commit().await.map_err(error)?;
+        }
+        let how = format!(" over {}, each in its own transaction", counted(load.connections as u64, "connection"));
+        Ok(Some(self.loaded(i, self.what(load, i, &filled, &filling.origin, &how)?, started)))
     }
-    let list: Vec<String> = columns.iter().map(|c| ident(c)).collect();
-    let statement = format!("copy {} ({}) from stdin (format {format})", table.quoted(), list.join(", "));
-    copy::copy_in(transaction, &statement, data).await.map_err(|e| server.error(&doing, &e).into())
+
+    async fn digest(&self, i: usize) -> Result<String, SeedError> {
+        match &self.survey.known[i].digest {
+            Some(digest) => Ok(digest.clone()),
+            None => {
+                let path = self.tasks[i].file().map(|file| self.workspace.path(file)).transpose()?;
+                digest(&self.tasks[i], path).await
+            }
+        }
+    }
+
+    async fn record(&self, transaction: &Transaction<'_>, i: usize, rows: u64) -> Result<(), SeedError> {
+        let digest = self.digest(i).await?;
+        self.write(transaction, i, &digest, rows).await
+    }
+
+    async fn write(&self, transaction: &Transaction<'_>, i: usize, digest: &str, rows: u64) -> Result<(), SeedError> {
+        let sql = "insert into mlops.seed (target, digest, relation, rows) values ($1, $2, $3, $4) on conflict (target) do update \
+                   set digest = excluded.digest, relation = excluded.relation, rows = excluded.rows, loaded_at = now(), loaded_by = session_user";
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        let written = transaction.execute(sql, &[&self.tasks[i].target(), &digest, &self.survey.known[i].relation, &rows]).await;
+        written.map(drop).map_err(|e| self.server.error("writing the seed history", &e).into())
+    }
+
+    /// The rows that were left out, with the reason, to be mended and loaded again.
+    fn reject(&self, load: &Load, filled: &Filled, origin: &Origin) -> Result<Option<String>, SeedError> {
+        let path = format!("{}/rejects/{}.csv", self.options.out, load.table);
+        if filled.bad.is_empty() || self.options.out.is_empty() {
+            return Ok(None);
+        }
+        let text = table_of(&filled.bad, &filled.columns, origin).map_err(|why| FileError::Io { path: path.clone(), why })?;
+        self.workspace.write(&path, &text)?;
+        Ok(Some(path))
+    }
 }
 
-fn header(content: &[u8], file: &str) -> Result<Vec<String>, SeedError> {
-    // Servers before 17 read this line as the end of the data and would drop the rest without a word.
-    if let Some(at) = content.split(|byte| *byte == b'\n').position(|line| line.strip_suffix(b"\r").unwrap_or(line) == b"\\.") {
-        return Err(SeedError::Wrong(format!("{file}:{}: a line `\\.` ends the data for the server; quote it", at + 1)));
+fn table_of(bad: &[Bad], columns: &[String], origin: &Origin) -> Result<Vec<u8>, String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let head = [if origin.lines { "line" } else { "row" }, "column", "reason"].into_iter().chain(columns.iter().map(String::as_str));
+    writer.write_record(head).map_err(|e| e.to_string())?;
+    for row in bad {
+        let cells = (0..columns.len()).map(|at| row.cells.get(at).cloned().flatten().unwrap_or_default());
+        let record = [row.place.to_string(), row.column.clone().unwrap_or_default(), row.why.clone()].into_iter().chain(cells);
+        writer.write_record(record).map_err(|e| e.to_string())?;
     }
-    let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
-    let mut reader = csv::Reader::from_reader(content);
-    let header = reader.headers().map_err(|e| SeedError::Wrong(format!("{file}: {e}")))?;
-    if header.is_empty() {
-        return Err(SeedError::Wrong(format!("{file}: it is empty; the first line names the columns")));
-    }
-    Ok(header.iter().map(str::to_owned).collect())
-}
-
-async fn record(transaction: &Transaction<'_>, server: &Postgres, task: &Task, known: &Known, rows: u64) -> Result<(), SeedError> {
-    let sql = "insert into mlops.seed (target, digest, relation, rows) values ($1, $2, $3, $4) on conflict (target) do update \
-               set digest = excluded.digest, relation = excluded.relation, rows = excluded.rows, loaded_at = now(), loaded_by = session_user";
-    let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-    transaction
-        .execute(sql, &[&task.target(), &known.digest, &known.relation, &rows])
-        .await
-        .map(drop)
-        .map_err(|e| server.error("writing the seed history", &e).into())
+    writer.into_inner().map_err(|e| e.to_string())
 }

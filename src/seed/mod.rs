@@ -1,74 +1,44 @@
-//! Seeds: files into tables by COPY, all in one transaction, skipped while file and table are the same as last time.
+//! Seeds: rows into tables by COPY, in the order in which the tables refer to each other, skipped while file and table
+//! are the same as last time.
 
+mod bad;
+mod copy;
+mod entry;
+mod feed;
 mod load;
+mod order;
 mod plan;
+mod source;
+mod survey;
+mod table;
 
-pub use self::load::{Loaded, load};
+pub use self::entry::{Entry, Load, Mode, Task};
+pub use self::load::{Loaded, Options, What, load};
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::ports::files::FileError;
+use crate::ports::postgres::PgError;
 
-use crate::names::{RelPath, TableName};
-
-/// One seed: a file into a table, or a script.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// The table to load.
-    pub table: Option<TableName>,
-    /// A `.csv` with a header line, or a `.parquet` file.
-    pub file: Option<RelPath>,
-    /// What happens to rows that are already there.
-    #[serde(default)]
-    pub mode: Mode,
-    /// A script to run instead of loading a file.
-    pub sql: Option<RelPath>,
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file that cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// What was asked for does not fit the file or the table.
+    #[error("{0}")]
+    Wrong(String),
+    #[error(transparent)]
+    Server(#[from] PgError),
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// The table holds the file's rows and nothing else.
-    #[default]
-    Replace,
-    /// The file's rows are added.
-    Append,
-    /// Nothing is loaded into a table that has rows.
-    IfEmpty,
-}
-
-/// What one entry asks for, once it makes sense.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Task {
-    Table { table: TableName, file: RelPath, mode: Mode },
-    Script { file: RelPath },
-}
-
-impl Entry {
-    pub fn task(&self) -> Result<Task, String> {
-        match (&self.table, &self.file, &self.sql) {
-            (Some(table), Some(file), None) => Ok(Task::Table { table: table.clone(), file: file.clone(), mode: self.mode }),
-            (None, None, Some(sql)) => Ok(Task::Script { file: sql.clone() }),
-            (Some(_), None, None) => Err("missing key `file`: a seed is `{table, file}` or `{sql}`".into()),
-            (None, Some(_), None) => Err("missing key `table`: a seed is `{table, file}` or `{sql}`".into()),
-            _ => Err("a seed is either `{table, file}` or `{sql}`".into()),
-        }
-    }
-}
-
-impl Task {
-    /// The key under which the history remembers it.
-    pub fn target(&self) -> String {
+impl SeedError {
+    /// Data that the table refuses is a failure; a file that cannot be read or a lost server was not evaluated.
+    pub fn is_verdict(&self) -> bool {
         match self {
-            Self::Table { table, mode: Mode::Append, file } => format!("{table} + {file}"),
-            Self::Table { table, .. } => table.to_string(),
-            Self::Script { file } => file.to_string(),
-        }
-    }
-
-    pub fn file(&self) -> &str {
-        match self {
-            Self::Table { file, .. } | Self::Script { file } => file,
+            Self::Wrong(_) => true,
+            Self::Server(error) => error.is_statement(),
+            Self::File(_) | Self::Unreadable(_) => false,
         }
     }
 }

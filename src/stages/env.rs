@@ -45,6 +45,8 @@ pub struct Env {
     pub ci: Ci,
     pub in_container: bool,
     pub mask: Mask,
+    /// Bad rows that every seed may leave out.
+    pub max_bad_rows: u64,
     /// What migrations are seen against.
     pub around: Around,
     pub facts: Mutex<Facts>,
@@ -65,6 +67,7 @@ impl Env {
             ci,
             in_container: false,
             mask,
+            max_bad_rows: 0,
             around: Around::default(),
             facts: Mutex::default(),
             database: OnceCell::new(),

@@ -32,16 +32,18 @@ const FLOORS: [(&str, u8); 24] = [
     ("node", 0),
     ("outcome", 0),
 ];
-const WORDS: [&str; 3] = ["secret", "tls", "units"];
+const WORDS: [&str; 4] = ["scalar", "secret", "tls", "units"];
 
 /// What a floor may not use although it lies lower.
 const NOT: [(&str, &str); 3] = [("report", "config"), ("stages", "config"), ("deploy", "ports")];
 
 /// Client crates and their homes.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("tokio_postgres", &["ports/postgres", "migrate", "checks", "dataset", "registry", "seed", "stages"]),
     ("deadpool_postgres", &["ports/postgres"]),
     ("polars", &["ports/frame", "quality"]),
+    ("parquet", &["seed/source"]),
+    ("arrow_array", &["seed/source/parquet"]),
     ("octocrab", &["ports/github"]),
     ("reqwest", &["ports"]),
     ("handlebars", &["render"]),

@@ -5,6 +5,8 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "tests look for tools in the PATH of the machine")]
 
+/// Taking over the histories of other tools, continued by us.
+mod adopt;
 /// Every fixture that must fail, and how.
 mod broken;
 /// Every catalogue: names, documentation, one name everywhere.
@@ -19,6 +21,8 @@ mod docs;
 mod drift;
 /// The floors of the architecture.
 mod layers;
+/// Migrations beside those of another branch.
+mod merge;
 /// `mlops migrate`, locks, refusals.
 mod migrate;
 /// New migrations before they are applied: lint, and up, down, up.
@@ -31,6 +35,8 @@ mod run;
 mod secrets;
 /// What is seeded, and when.
 mod seed;
+/// What files may hold, and how it arrives.
+mod seed_formats;
 /// A server for a run, gone with it.
 mod throwaway;
 

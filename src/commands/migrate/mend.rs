@@ -23,7 +23,7 @@ fn failure(error: MigrateError) -> Failure {
     if matches!(error, MigrateError::NoVersion { .. }) { Failure::usage(error.to_string()) } else { Failure::broken(error) }
 }
 
-fn told(shell: &Shell, mended: &Mended, nothing: &str) -> u8 {
+pub(super) fn told(shell: &Shell, mended: &Mended, nothing: &str) -> u8 {
     if shell.json() {
         say(&format!("{:#}\n", serde_json::json!(mended)));
     } else {

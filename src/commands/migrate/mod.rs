@@ -2,6 +2,7 @@
 
 mod apply;
 mod gate;
+mod import;
 mod mend;
 mod show;
 mod write;
@@ -23,7 +24,7 @@ struct Migrations {
 }
 
 pub(super) async fn migrate(shell: &Shell, verb: &MigrateVerb) -> Outcome {
-    let all = open(shell)?;
+    let all = open(shell, matches!(verb, MigrateVerb::Import { .. } | MigrateVerb::New { .. }))?;
     match verb {
         MigrateVerb::Up => apply::go(shell, &all, &Goal::Up).await,
         MigrateVerb::Down { steps, to: None } => apply::go(shell, &all, &Goal::Down(*steps)).await,
@@ -36,6 +37,8 @@ pub(super) async fn migrate(shell: &Shell, verb: &MigrateVerb) -> Outcome {
         MigrateVerb::Drift => show::drift(shell, &all).await,
         MigrateVerb::Sql { from, to, down } => write::sql(shell, &all, from.as_deref(), to.as_deref(), *down),
         MigrateVerb::New { name, repeatable, timestamp } => write::new(shell, &all, name, *repeatable, *timestamp),
+        MigrateVerb::Import { tool, ini } => import::import(shell, all, tool.as_deref(), ini).await,
+        MigrateVerb::Check { base } => import::check(shell, &all, base),
         MigrateVerb::Stamp { version } => mend::stamp(shell, &all, version).await,
         MigrateVerb::Repair { version, force, done, redo, forget } => {
             let what = match (done, redo, forget) {
@@ -49,13 +52,16 @@ pub(super) async fn migrate(shell: &Shell, verb: &MigrateVerb) -> Outcome {
     }
 }
 
-fn open(shell: &Shell) -> Result<Migrations, Failure> {
+/// `first`: the folder may still have to be made.
+fn open(shell: &Shell, first: bool) -> Result<Migrations, Failure> {
     let loaded = shell.load(&[])?;
     let Some(section) = loaded.config.section("migrate").and_then(|node| node.decode::<Migrate>(&mut Mistakes::default())) else {
         return Err(Failure::usage(format!("{}: there is no section `migrate`", shell.global.config.display())));
     };
     let shown = |mistakes: Vec<String>| mistakes.into_iter().map(|m| format!("{}/{m}", section.dir)).collect::<Vec<_>>().join("\n");
-    let folder = section.load(&loaded.workspace)?.map_err(|mistakes| Failure::usage(shown(mistakes)))?;
+    let missing = first && loaded.workspace.path(&section.dir).is_ok_and(|dir| !dir.exists());
+    let read = if missing { Ok(Folder::default()) } else { section.load(&loaded.workspace)? };
+    let folder = read.map_err(|mistakes| Failure::usage(shown(mistakes)))?;
     let run = shell.ci().run_url.or_else(|| shell.env.get("USER").cloned());
     let options = section.options(run);
     Ok(Migrations { loaded, section, folder, options })

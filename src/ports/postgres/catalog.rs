@@ -20,6 +20,7 @@ pub struct ColumnFacts {
     pub type_name: String,
     /// The same, of a domain what it is made of; without a modifier.
     pub base_type: String,
+    pub is_enum: bool,
 }
 
 impl Table {
@@ -40,7 +41,7 @@ pub async fn read(client: &Transaction<'_>, names: &[TableName]) -> Result<Catal
     let rows = client
         .query(
             "select x.at::int, a.attname, format_type(a.atttypid, a.atttypmod), \
-             format_type(coalesce(nullif(d.typbasetype, 0), a.atttypid), null) \
+             format_type(coalesce(nullif(d.typbasetype, 0), a.atttypid), null), d.typtype = 'e' \
              from unnest($1::text[]) with ordinality x(name, at) \
              join pg_class c on c.oid = to_regclass(x.name) and c.relkind in ('r', 'p', 'v', 'm', 'f') \
              left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped \
@@ -54,7 +55,7 @@ pub async fn read(client: &Transaction<'_>, names: &[TableName]) -> Result<Catal
         let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or(1);
         let table = tables.entry(names[at - 1].clone()).or_default();
         if let Some(name) = row.get::<_, Option<String>>(1) {
-            table.columns.push(ColumnFacts { name, type_name: row.get(2), base_type: row.get(3) });
+            table.columns.push(ColumnFacts { name, type_name: row.get(2), base_type: row.get(3), is_enum: row.get(4) });
         }
     }
     let known = if tables.len() < names.len() { all_tables(client).await? } else { Vec::new() };

@@ -1,86 +1,11 @@
-//! COPY: bytes in at the speed of the wire, columns out of the binary stream.
+//! COPY: columns out of the binary stream.
 
 use bytes::{Buf, Bytes};
-use futures_util::{SinkExt, TryStreamExt, pin_mut};
+use futures_util::{TryStreamExt, pin_mut};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
 use crate::column::{Column, Values};
-
-const CHUNK: usize = 256 * 1024;
-
-/// Sends a whole file through `COPY … FROM STDIN`; the number of rows that the server took.
-pub async fn copy_in(client: &Transaction<'_>, statement: &str, mut data: Bytes) -> Result<u64, tokio_postgres::Error> {
-    let sink = client.copy_in(statement).await?;
-    pin_mut!(sink);
-    while data.has_remaining() {
-        sink.send(data.split_to(CHUNK.min(data.len()))).await?;
-    }
-    sink.finish().await
-}
-
-/// Columns as the text format of COPY: the server's own input functions do the conversion to the table's types.
-pub fn to_text_format(columns: &[Column]) -> Bytes {
-    let rows = columns.first().map_or(0, |column| column.values.len());
-    let mut text = String::with_capacity(rows * columns.len() * 8);
-    for row in 0..rows {
-        for (i, column) in columns.iter().enumerate() {
-            if i > 0 {
-                text.push('\t');
-            }
-            field(&mut text, &column.values, row);
-        }
-        text.push('\n');
-    }
-    Bytes::from(text)
-}
-
-fn field(text: &mut String, values: &Values, row: usize) {
-    let written = match values {
-        Values::Bool(v) => v[row].map(|x| text.push(if x { 't' } else { 'f' })),
-        Values::I16(v) => v[row].map(|x| put(text, x)),
-        Values::I32(v) => v[row].map(|x| put(text, x)),
-        Values::I64(v) => v[row].map(|x| put(text, x)),
-        Values::F32(v) => v[row].map(|x| put(text, x)),
-        Values::F64(v) => v[row].map(|x| put(text, x)),
-        Values::Text(v) => v[row].as_ref().map(|x| escape(text, x)),
-        Values::Date(v) => v[row].map(|days| match chrono::DateTime::from_timestamp(i64::from(days) * 86_400, 0) {
-            Some(at) => put(text, at.format("%Y-%m-%d")),
-            None => put(text, days),
-        }),
-        Values::Timestamp(v) => v[row].map(|us| instant(text, us, "")),
-        Values::TimestampTz(v) => v[row].map(|us| instant(text, us, "Z")),
-    };
-    if written.is_none() {
-        text.push_str("\\N");
-    }
-}
-
-/// Writing to a String cannot fail.
-fn put(text: &mut String, value: impl std::fmt::Display) {
-    use std::fmt::Write as _;
-    let _ = write!(text, "{value}");
-}
-
-fn instant(text: &mut String, microseconds: i64, zone: &str) {
-    match chrono::DateTime::from_timestamp_micros(microseconds) {
-        Some(at) => put(text, format_args!("{}{zone}", at.format("%Y-%m-%d %H:%M:%S%.6f"))),
-        // Out of the calendar's range: the server refuses it by name.
-        None => put(text, format_args!("{microseconds}us")),
-    }
-}
-
-fn escape(text: &mut String, value: &str) {
-    for c in value.chars() {
-        match c {
-            '\\' => text.push_str("\\\\"),
-            '\t' => text.push_str("\\t"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            c => text.push(c),
-        }
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum CopyOutError {
@@ -243,20 +168,6 @@ fn fixed<const N: usize>(bytes: Option<&[u8]>, name: &str) -> Result<Option<[u8;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_text_format_keeps_null_empty_and_odd_characters_apart() {
-        let columns = [
-            Column { name: "a".into(), values: Values::Text(vec![Some("x\ty\\N\n".into()), None, Some(String::new())]) },
-            Column { name: "b".into(), values: Values::TimestampTz(vec![Some(0), Some(1), None]) },
-            Column { name: "c".into(), values: Values::F64(vec![Some(f64::NAN), Some(0.1), None]) },
-        ];
-        let text = to_text_format(&columns);
-        assert_eq!(
-            std::str::from_utf8(&text).expect("utf-8"),
-            "x\\ty\\\\N\\n\t1970-01-01 00:00:00.000000Z\tNaN\n\\N\t1970-01-01 00:00:00.000001Z\t0.1\n\t\\N\t\\N\n"
-        );
-    }
 
     #[test]
     fn a_torn_stream_is_an_error_not_a_short_table() {

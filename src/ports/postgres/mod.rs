@@ -3,12 +3,15 @@
 pub mod catalog;
 pub mod copy;
 mod error;
+pub mod kind;
+pub mod rows;
 pub mod scratch;
 pub mod throwaway;
 mod tls;
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -37,6 +40,8 @@ pub struct Postgres {
     config: tokio_postgres::Config,
     tls: tls::Connector,
     endpoint: String,
+    /// The connection that found the server, until somebody wants one.
+    first: Arc<Mutex<Option<Client>>>,
 }
 
 impl Postgres {
@@ -59,7 +64,7 @@ impl Postgres {
             .with_total_delay(Some(address.connect_timeout))
             .without_max_times();
         let mut told = false;
-        (|| dedicated(&config, &tls, &endpoint))
+        let first = (|| dedicated(&config, &tls, &endpoint))
             .retry(retry)
             .when(PgError::may_pass)
             .notify(|error, _| {
@@ -68,7 +73,11 @@ impl Postgres {
                 }
             })
             .await?;
-        Self::over(config, tls, address.pool.max(1))
+        let server = Self::over(config, tls, address.pool.max(1))?;
+        if let Ok(mut slot) = server.first.lock() {
+            *slot = Some(first);
+        }
+        Ok(server)
     }
 
     fn over(config: tokio_postgres::Config, tls: tls::Connector, size: usize) -> Result<Self, PgError> {
@@ -76,7 +85,7 @@ impl Postgres {
         let manager = Manager::from_config(config.clone(), tls.clone(), ManagerConfig { recycling_method: RecyclingMethod::Verified });
         let built = Pool::builder(manager).max_size(size).build();
         let pool = built.map_err(|e| PgError::new(&endpoint, "building the pool", Trouble::Usage(e.to_string())))?;
-        Ok(Self { pool, config, tls, endpoint })
+        Ok(Self { pool, config, tls, endpoint, first: Arc::default() })
     }
 
     /// Another database of the same server.
@@ -100,7 +109,11 @@ impl Postgres {
 
     /// A connection outside the pool, for work that changes the session's state.
     pub async fn dedicated(&self) -> Result<Client, PgError> {
-        dedicated(&self.config, &self.tls, &self.endpoint).await
+        let first = self.first.lock().ok().and_then(|mut slot| slot.take()).filter(|client| !client.is_closed());
+        match first {
+            Some(client) => Ok(client),
+            None => dedicated(&self.config, &self.tls, &self.endpoint).await,
+        }
     }
 
     /// An error of this server, while doing something.

@@ -97,7 +97,7 @@ impl Gate<'_> {
         let fill = async |scratch: &Postgres| {
             for task in &self.around.seeds {
                 // A seed that fits only the new schema is left out.
-                let _ = seed::load(scratch, self.workspace, std::slice::from_ref(task)).await;
+                let _ = seed::load(scratch, self.workspace, std::slice::from_ref(task), &seed::Options::default()).await;
             }
         };
         let is_new = |m: &Migration| new.0.contains(m.version.as_str());

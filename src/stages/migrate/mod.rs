@@ -161,12 +161,7 @@ impl Migrate {
 
     /// The folder's migrations, or every mistake in it.
     pub fn load(&self, workspace: &Workspace) -> anyhow::Result<Result<Folder, Vec<String>>> {
-        let names = workspace.list(&self.dir).context("reading migrate.dir")?;
-        let mut files = Vec::new();
-        for name in names.into_iter().filter(|name| name.to_lowercase().ends_with(".sql")) {
-            let text = workspace.read_text(&format!("{}/{name}", self.dir))?;
-            files.push((name, text));
-        }
+        let files = workspace.read_folder(&self.dir, ".sql").context("reading migrate.dir")?;
         Ok(parse(&files, &Vars(self.vars.clone())))
     }
 }

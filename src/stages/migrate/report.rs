@@ -24,7 +24,10 @@ pub fn failure(trouble: &MigrateError, dir: &str, workspace: &Workspace) -> Outc
         MigrateError::Rejected { version, file, line, .. } => (version.clone(), Some(file), *line),
         MigrateError::Stopped { version, file, line, .. } => (version.clone(), Some(file), Some(*line)),
         MigrateError::Changed { version, file, .. } | MigrateError::Busy { version, file, .. } => (version.clone(), Some(file), None),
-        MigrateError::Edited { file, .. } | MigrateError::OutOfOrder { file, .. } | MigrateError::NoDown { file } => (file.clone(), Some(file), None),
+        MigrateError::Edited { file, .. }
+        | MigrateError::Taken { file, .. }
+        | MigrateError::OutOfOrder { file, .. }
+        | MigrateError::NoDown { file } => (file.clone(), Some(file), None),
         MigrateError::Gone { version, .. } | MigrateError::Unrecorded { version } | MigrateError::NoVersion { wanted: version, .. } => {
             (version.clone(), None, None)
         }

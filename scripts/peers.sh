@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# peers.sh FOLDER: Alembic, dbmate and sqlx-cli, whose real histories `mlops migrate import` is tested with.
+# They are at alembic/bin/alembic, dbmate/node_modules/.bin/dbmate and sqlx/bin/sqlx of the folder.
+set -euo pipefail
+tools=${1:?folder}
+"$(dirname "$0")/need.sh" python node
+mkdir -p "$tools"
+# Out of the repository: its toolchain and its cargo settings are not for sqlx-cli.
+cd "$tools"
+tools=$PWD
+
+peer() { # name, what is said of it, the function that fills the folder: a folder that is complete or absent
+  [ -e "$tools/$1/.complete" ] && return 0
+  rm -rf "${tools:?}/$1"
+  mkdir -p "$tools/$1"
+  echo "installing $2" >&2
+  "$3" >&2
+  touch "$tools/$1/.complete"
+}
+alembic() {
+  python3 -m venv alembic
+  alembic/bin/pip install -q --disable-pip-version-check --no-input \
+    alembic==1.20.1 'psycopg[binary]==3.3.9' sqlalchemy==2.1.9
+}
+dbmate() {
+  printf '{"name": "dbmate-peer", "private": true}\n' >dbmate/package.json
+  npm install --prefix dbmate --no-audit --no-fund --loglevel=error dbmate@2.36.0
+}
+sqlx() {
+  # Postgres without TLS, not optimised and without debug information: the build is the slow part.
+  CARGO_PROFILE_DEV_DEBUG=0 cargo install sqlx-cli@0.9.0 --locked --quiet --debug --no-default-features \
+    --features postgres --bin sqlx --root sqlx --target-dir sqlx/target
+  rm -rf sqlx/target
+}
+peer alembic 'Alembic' alembic
+peer dbmate 'dbmate' dbmate
+peer sqlx 'sqlx-cli, which takes some minutes to build' sqlx

@@ -1,0 +1,166 @@
+//! Parquet, a few thousand rows at a time whatever the size of its row groups.
+
+use std::fs::File;
+use std::path::Path;
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, TimeUnit};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use super::{Fault, Naming, Source};
+use crate::ports::postgres::kind::Odd;
+use crate::ports::postgres::rows::Rows;
+
+const BATCH: usize = 4096;
+
+pub(super) struct Parquet {
+    reader: ParquetRecordBatchReader,
+    columns: Vec<String>,
+    cells: Vec<Cells>,
+    height: usize,
+    at: usize,
+    place: u64,
+}
+
+impl Parquet {
+    pub(super) fn open(path: &Path, naming: &Naming) -> Result<Self, String> {
+        let wrong = |e: parquet::errors::ParquetError| format!("it cannot be read as Parquet: {e}");
+        let file = File::open(path).map_err(|e| e.to_string())?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(wrong)?;
+        let names: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let (columns, keep) = naming.apply(&names)?;
+        let mask = ProjectionMask::roots(builder.parquet_schema(), (0..keep.len()).filter(|i| keep[*i]));
+        let reader = builder.with_projection(mask).with_batch_size(BATCH).build().map_err(wrong)?;
+        Ok(Self { reader, columns, cells: vec![], height: 0, at: 0, place: 0 })
+    }
+
+    /// The next rows; false at the end.
+    fn refill(&mut self) -> Result<bool, Fault> {
+        loop {
+            let Some(batch) = self.reader.next() else { return Ok(false) };
+            let batch: RecordBatch = batch.map_err(|e| Fault::File(e.to_string()))?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            (self.at, self.height) = (0, batch.num_rows());
+            let column = |(array, name): (&ArrayRef, &String)| Cells::of(array).map_err(|why| Fault::File(format!("column `{name}`: {why}")));
+            self.cells = batch.columns().iter().zip(&self.columns).map(column).collect::<Result<_, _>>()?;
+            return Ok(true);
+        }
+    }
+}
+
+impl Source for Parquet {
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn place(&self) -> u64 {
+        self.place
+    }
+
+    fn next(&mut self, rows: &mut Rows) -> Result<bool, Fault> {
+        if self.at == self.height && !self.refill()? {
+            return Ok(false);
+        }
+        let at = self.at;
+        self.at += 1;
+        self.place += 1;
+        rows.begin();
+        for cells in &self.cells {
+            if cells.put(at, rows).is_err() {
+                rows.undo();
+                return Err(Fault::Odd);
+            }
+        }
+        rows.end();
+        Ok(true)
+    }
+}
+
+/// A column of a batch, in one of few forms.
+struct Cells {
+    array: ArrayRef,
+    form: Form,
+    /// Without any, no cell is asked.
+    nulls: bool,
+}
+
+enum Form {
+    Bool,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    Text,
+    Bytes,
+    Date,
+    /// In microseconds; `true`: a point in time.
+    Instant(bool),
+    /// Of texts.
+    List,
+}
+
+impl Cells {
+    fn of(array: &ArrayRef) -> Result<Self, String> {
+        let cast = |to: &DataType| arrow_cast::cast(array, to).map_err(|e| e.to_string());
+        let same = || Ok::<_, String>(array.clone());
+        let (array, form) = match array.data_type() {
+            DataType::Boolean => (same()?, Form::Bool),
+            DataType::Int8 => (same()?, Form::Int8),
+            DataType::Int16 => (same()?, Form::Int16),
+            DataType::Int32 => (same()?, Form::Int32),
+            DataType::Int64 => (same()?, Form::Int64),
+            DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => (cast(&DataType::Int64)?, Form::Int64),
+            DataType::Float16 => (cast(&DataType::Float32)?, Form::Float32),
+            DataType::Float32 => (same()?, Form::Float32),
+            DataType::Float64 => (same()?, Form::Float64),
+            DataType::Utf8 => (same()?, Form::Text),
+            DataType::Binary => (same()?, Form::Bytes),
+            DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => (cast(&DataType::Binary)?, Form::Bytes),
+            DataType::Date32 => (same()?, Form::Date),
+            DataType::Date64 => (cast(&DataType::Date32)?, Form::Date),
+            DataType::Timestamp(_, zone) => (cast(&DataType::Timestamp(TimeUnit::Microsecond, None))?, Form::Instant(zone.is_some())),
+            DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) if !field.data_type().is_nested() => {
+                let texts = DataType::List(std::sync::Arc::new(arrow_schema::Field::new("item", DataType::Utf8, true)));
+                (cast(&texts)?, Form::List)
+            }
+            nested if nested.is_nested() && !matches!(nested, DataType::Dictionary(..)) => {
+                return Err(format!("{nested} cannot be loaded; write it as text, number, date, timestamp or list"));
+            }
+            // Exact decimals, times, categories: the server reads their text.
+            _ => (cast(&DataType::Utf8)?, Form::Text),
+        };
+        Ok(Self { nulls: array.null_count() > 0, array, form })
+    }
+
+    fn put(&self, row: usize, rows: &mut Rows) -> Result<(), Odd> {
+        let array = &*self.array;
+        if self.nulls && array.is_null(row) {
+            rows.null();
+            return Ok(());
+        }
+        match self.form {
+            Form::Bool => rows.boolean(array.as_boolean().value(row)),
+            Form::Int8 => rows.int(array.as_primitive::<Int8Type>().value(row).into()),
+            Form::Int16 => rows.int(array.as_primitive::<Int16Type>().value(row).into()),
+            Form::Int32 => rows.int(array.as_primitive::<Int32Type>().value(row).into()),
+            Form::Int64 => rows.int(array.as_primitive::<Int64Type>().value(row)),
+            Form::Float32 => rows.single(array.as_primitive::<Float32Type>().value(row)),
+            Form::Float64 => rows.float(array.as_primitive::<Float64Type>().value(row)),
+            Form::Text => rows.cell(array.as_string::<i32>().value(row).as_bytes()),
+            Form::Bytes => rows.bytes(array.as_binary::<i32>().value(row)),
+            Form::Date => rows.date(array.as_primitive::<Date32Type>().value(row).into()),
+            Form::Instant(utc) => rows.instant(array.as_primitive::<TimestampMicrosecondType>().value(row), utc),
+            Form::List => {
+                let list = array.as_list::<i32>().value(row);
+                rows.list(list.as_string::<i32>().iter())
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+use std::process::Command;
+
+use crate::support::bin::{Ended, Mlops};
+use crate::support::project::{self, Project};
+
+fn git(project: &Project, args: &[&str]) {
+    let mut command = Command::new("git");
+    command.args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]).args(args).current_dir(project.path());
+    let output = command.output().expect("git");
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn commit(project: &Project, what: &str) {
+    git(project, &["add", "-A"]);
+    git(project, &["commit", "-q", "-m", what]);
+}
+
+fn check(project: &Project, base: &str) -> Ended {
+    Mlops::new(&project.path().join("service")).args(["migrate", "check", "--base", base]).run()
+}
+
+#[test]
+fn what_a_merge_would_break_is_told_before_it() {
+    let project = project::with(&[
+        ("service/mlops.yml", "version: 1\nproject: p\nmigrate: {dir: db}\n"),
+        ("service/db/0001_a.up.sql", "create table a (i int);"),
+    ]);
+    git(&project, &["init", "-q"]);
+    commit(&project, "first");
+    git(&project, &["checkout", "-q", "-b", "feature"]);
+    check(&project, "main").expect(0).says("nothing stands in the way of a merge into main");
+    git(&project, &["checkout", "-q", "main"]);
+    project.write("service/db/0002_theirs.up.sql", "create table b (i int);");
+    project.write("service/db/0004_last.up.sql", "create table d (i int);");
+    commit(&project, "theirs");
+    git(&project, &["checkout", "-q", "feature"]);
+    check(&project, "main").expect(0);
+    project.write("service/db/0002_mine.up.sql", "create table m (i int);");
+    project.write("service/db/0003_late.up.sql", "create table l (i int);");
+    project.write("service/db/0001_a.up.sql", "create table a (i int); -- a note");
+    check(&project, "main")
+        .expect(1)
+        .says("version 0002 is taken by 0002_theirs.up.sql on the other branch: give 0002_mine.up.sql another one (the next free one is 0005)")
+        .says("0003_late.up.sql is older than 0004")
+        .says("0001_a.up.sql was edited after it had been applied: only comments or layout changed");
+    check(&project, "origin/nowhere").expect(3).says("there is no commit `origin/nowhere` here; fetch it first (git fetch origin nowhere");
+}
