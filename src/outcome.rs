@@ -54,6 +54,9 @@ pub struct Outcome {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub measure: Option<Measure>,
+    /// What to do about it, in one sentence.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remedy: Option<String>,
     /// Failing rows, statements, hints: a line each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub evidence: Vec<String>,
@@ -80,6 +83,7 @@ impl Outcome {
             status,
             message: message.into(),
             measure: None,
+            remedy: None,
             evidence: Vec::new(),
             location: None,
             elapsed: Duration::ZERO,
@@ -89,6 +93,12 @@ impl Outcome {
     #[must_use]
     pub fn took(mut self, elapsed: Duration) -> Self {
         self.elapsed = elapsed;
+        self
+    }
+
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: Option<String>) -> Self {
+        self.remedy = remedy;
         self
     }
 
@@ -111,6 +121,14 @@ impl Outcome {
     }
 }
 
+/// Rows under a title, for pages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Table {
+    pub title: String,
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
 /// One stage: what it found, in the order in which it found it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageReport {
@@ -122,6 +140,9 @@ pub struct StageReport {
     /// Files written, relative to the workspace.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub artifacts: Vec<String>,
+    /// What a reviewer wants to see side by side.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub table: Option<Table>,
     #[serde(rename = "elapsed_seconds", with = "seconds")]
     #[schemars(with = "f64")]
     pub elapsed: Duration,
@@ -135,6 +156,7 @@ impl StageReport {
             summary: because.clone(),
             outcomes: vec![Outcome::new(name, "stage", Status::Skipped, because)],
             artifacts: Vec::new(),
+            table: None,
             elapsed: Duration::ZERO,
         }
     }

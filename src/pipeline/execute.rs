@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::plan::{Plan, Planned};
 use crate::outcome::{Outcome, Policy, RunReport, StageReport, Status};
-use crate::stages::Env;
+use crate::stages::{Done, Env};
 
 /// Hears how the run goes on.
 pub trait Watch {
@@ -60,15 +60,13 @@ fn blocked(planned: &Planned, earlier: &[StageReport]) -> Option<String> {
 async fn run(planned: &Planned, env: &Env, earlier: &[StageReport]) -> StageReport {
     let started = Instant::now();
     let name = planned.kind.name;
-    let (outcomes, summary, artifacts) = match planned.stage.run(env, earlier).await {
-        Ok(done) => (done.outcomes, done.summary, done.artifacts),
-        Err(error) => {
-            let message = format!("{error:#}");
-            (vec![Outcome::new(name, "stage", Status::Broken, message.clone())], message, vec![])
-        }
-    };
+    let done = planned.stage.run(env, earlier).await.unwrap_or_else(|error| {
+        let message = format!("{error:#}");
+        Done::new(vec![Outcome::new(name, "stage", Status::Broken, message.clone())], message)
+    });
+    let Done { outcomes, summary, artifacts, table } = done;
     // Nothing evaluated is not passed.
     let status = if outcomes.is_empty() { Status::Broken } else { StageReport::worst(&outcomes) };
     let summary = if outcomes.is_empty() { format!("{name} evaluated nothing") } else { summary };
-    StageReport { name: name.into(), status, summary, outcomes, artifacts, elapsed: started.elapsed() }
+    StageReport { name: name.into(), status, summary, outcomes, artifacts, table, elapsed: started.elapsed() }
 }

@@ -46,7 +46,8 @@ fn render(report: &RunReport) -> String {
 fn annotation(command: &str, outcome: &Outcome) -> String {
     let place = outcome.location.as_ref().map(|l| format!("file={},line={},col={},", property(&l.file), l.line, l.column)).unwrap_or_default();
     let title = property(&format!("{} {}", outcome.subject, outcome.name));
-    let message: String = outcome.message.chars().take(4_000).collect();
+    let text: Vec<&str> = std::iter::once(&outcome.message).chain(&outcome.remedy).map(String::as_str).collect();
+    let message: String = text.join("\n→ ").chars().take(4_000).collect();
     format!("::{command} {place}title={title}::{}\n", data(&message))
 }
 
@@ -69,7 +70,10 @@ mod tests {
         let text = render(&report());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
-        assert_eq!(lines[0], "::error file=mlops.yml,line=12,col=7,title=flights.carrier in::1 row | has ::error:: `another` <value>%0Ain it");
+        assert_eq!(
+            lines[0],
+            "::error file=mlops.yml,line=12,col=7,title=flights.carrier in::1 row | has ::error:: `another` <value>%0Ain it%0A→ accept it or mend the data"
+        );
         assert!(lines[2].starts_with("::warning file=mlops.yml,line=12,col=7,title=flights.tailnum references::16%25"), "{text}");
     }
 

@@ -83,6 +83,9 @@ impl Page {
             if let Some(at) = &outcome.location {
                 let _ = writeln!(text, "      {}", self.paint(dim(), &format!("{}:{}:{}", at.file, at.line, at.column)));
             }
+            if let Some(remedy) = &outcome.remedy {
+                let _ = writeln!(text, "      → {}", line(remedy));
+            }
             for evidence in &outcome.evidence {
                 let _ = writeln!(text, "      {}", self.paint(dim(), &line(evidence)));
             }

@@ -53,7 +53,7 @@ fn case(stage: &StageReport, outcome: &Outcome, seen: &mut BTreeMap<(String, Str
     *times += 1;
     let name = if *times == 1 { outcome.name.clone() } else { format!("{} #{times}", outcome.name) };
     let outcome = &allowed(outcome);
-    let text = std::iter::once(&outcome.message).chain(&outcome.evidence).cloned().collect::<Vec<_>>().join("\n");
+    let text = std::iter::once(&outcome.message).chain(&outcome.remedy).chain(&outcome.evidence).cloned().collect::<Vec<_>>().join("\n");
     let mut status = match outcome.status {
         Status::Passed | Status::Warned => TestCaseStatus::success(),
         Status::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -82,6 +82,7 @@ fn allowed(outcome: &Outcome) -> Outcome {
         subject: clean(&outcome.subject),
         name: clean(&outcome.name),
         message: clean(&outcome.message),
+        remedy: outcome.remedy.as_ref().map(clean),
         evidence: outcome.evidence.iter().map(clean).collect(),
         ..outcome.clone()
     }

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Delivery, Sink, icon};
 use crate::catalogue::Named;
-use crate::outcome::{Outcome, RunReport, Status, Verdict};
+use crate::outcome::{Outcome, RunReport, Status, Table, Verdict};
 use crate::render::{RenderError, render};
 
 /// `report.md`: the page a reader sees, also as step summary and comment.
@@ -68,7 +68,9 @@ impl Page<'_> {
         let all_passed: Vec<&Outcome> = report.stages.iter().flat_map(|s| &s.outcomes).filter(|o| o.status == Status::Passed).collect();
         let stages: Vec<Json> =
             report.stages.iter().map(|s| json!({"name": s.name, "icon": emoji(s.status), "status": s.status.word(), "summary": s.summary})).collect();
+        let tables: Vec<Json> = report.stages.iter().filter_map(|s| s.table.as_ref()).map(shown).collect();
         json!({
+            "tables": tables,
             "marker": self.marker, "run_url": self.run_url,
             "icon": verdict_emoji(report.verdict), "project": report.project, "verdict": report.verdict.word(),
             "counts": report.counts_line(), "elapsed": humantime(report.elapsed),
@@ -79,6 +81,14 @@ impl Page<'_> {
             "passed": all_passed.iter().take(passed).map(|o| row(o)).collect::<Vec<_>>(), "passed_count": all_passed.len(),
         })
     }
+}
+
+/// Of a long table the first rows.
+fn shown(table: &Table) -> Json {
+    const ROWS: usize = 30;
+    let rule = vec!["---"; table.columns.len()].join("|");
+    let rows = &table.rows[..table.rows.len().min(ROWS)];
+    json!({"title": table.title, "columns": table.columns, "rule": rule, "rows": rows, "more": table.rows.len() - rows.len()})
 }
 
 pub(super) fn humantime(elapsed: std::time::Duration) -> String {
@@ -119,7 +129,8 @@ mod tests {
         let warned = page.find("are not in planes.tailnum").expect("warned");
         assert!(broken < warned, "{page}");
         assert!(page.contains("| ❌ | flights.carrier | in | 1 row \\| has "), "{page}");
-        assert!(!page.contains("<value>") && page.contains("| register | – skipped | check broken |"), "{page}");
+        assert!(page.contains("**Tables**\n\n| table | rows |\n|---|---|\n| flights | 1 \\| "), "{page}");
+        assert!(!page.contains("<value>") && !page.contains("<2>") && page.contains("| register | – skipped | check broken |"), "{page}");
     }
 
     #[test]

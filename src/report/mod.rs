@@ -8,6 +8,7 @@ mod json;
 mod junit;
 mod markdown;
 mod outputs;
+mod sarif;
 mod summary;
 
 use async_trait::async_trait;
@@ -78,6 +79,7 @@ pub fn kinds() -> Vec<Kind> {
     vec![
         kind::<json::Json>(),
         kind::<junit::Junit>(),
+        kind::<sarif::Sarif>(),
         kind::<markdown::Markdown>(),
         kind::<outputs::Outputs>(),
         kind::<summary::Summary>(),
@@ -137,7 +139,7 @@ mod test_support {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use crate::outcome::{Location, Outcome, Policy, RunReport, StageReport, Status};
+    use crate::outcome::{Location, Outcome, Policy, RunReport, StageReport, Status, Table};
 
     /// A run in which everything happens that a sink must show.
     pub(super) fn report() -> RunReport {
@@ -147,6 +149,7 @@ mod test_support {
             Outcome::new("flights.tailnum", "references", Status::Warned, "16% are not in planes.tailnum").at(location.clone()),
             Outcome::new("flights.carrier", "in", Status::Failed, "1 row | has ::error:: `another` <value>\nin it")
                 .at(location)
+                .with_remedy(Some("accept it or mend the data".into()))
                 .with_evidence(["{\"carrier\":\"\u{1b}[31m\u{fffe}]]>\"}".to_owned()]),
             Outcome::new("flights.carrier", "in", Status::Broken, "could not be evaluated: lost"),
         ];
@@ -156,6 +159,11 @@ mod test_support {
             summary: "4 checks on 1 table".into(),
             outcomes,
             artifacts: vec![],
+            table: Some(Table {
+                title: "Tables".into(),
+                columns: vec!["table".into(), "rows".into()],
+                rows: vec![vec!["flights".into(), "1 | <2>".into()]],
+            }),
             elapsed: Duration::from_millis(40),
         };
         let stages = vec![check, StageReport::skipped("register", "check broken".into())];

@@ -62,6 +62,6 @@ impl Stage for Manifests {
             artifacts.push(path);
         }
         let summary = format!("{} files in {}/deploy, {changed} changed", artifacts.len(), env.out);
-        Ok(Done { outcomes, summary, artifacts })
+        Ok(Done { artifacts, ..Done::new(outcomes, summary) })
     }
 }

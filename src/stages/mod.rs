@@ -19,7 +19,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::mistakes::Mistakes;
 use crate::node::Node;
-use crate::outcome::{Outcome, StageReport};
+use crate::outcome::{Outcome, StageReport, Table};
 
 /// What a stage did.
 #[derive(Debug, Default)]
@@ -29,11 +29,13 @@ pub struct Done {
     pub summary: String,
     /// Files written.
     pub artifacts: Vec<String>,
+    /// What a reviewer wants to see side by side.
+    pub table: Option<Table>,
 }
 
 impl Done {
     pub fn new(outcomes: Vec<Outcome>, summary: impl Into<String>) -> Self {
-        Self { outcomes, summary: summary.into(), artifacts: Vec::new() }
+        Self { outcomes, summary: summary.into(), artifacts: Vec::new(), table: None }
     }
 }
 

@@ -68,7 +68,7 @@ impl Stage for Snapshot {
         }
         let all = counted(self.datasets.len() as u64, "dataset");
         let summary = if changed == 0 { format!("{all}, unchanged") } else { format!("{all}, {changed} written anew") };
-        Ok(Done { outcomes, summary, artifacts })
+        Ok(Done { artifacts, ..Done::new(outcomes, summary) })
     }
 }
 

@@ -21,6 +21,8 @@ mod docs;
 mod drift;
 /// The floors of the architecture.
 mod layers;
+/// One migration for each rule of the linter.
+mod lint_cases;
 /// Migrations beside those of another branch.
 mod merge;
 /// `mlops migrate`, locks, refusals.

@@ -53,6 +53,7 @@ pub(super) fn tell(shell: &Shell, outcomes: &[outcome::Outcome], nothing: &str) 
 fn line(o: &outcome::Outcome) {
     let took = if o.elapsed.is_zero() { String::new() } else { format!(" ({:.0?})", o.elapsed) };
     say(&format!("{} {} {}: {}{took}\n", o.status.word(), o.subject, o.name, o.message));
+    o.remedy.iter().for_each(|remedy| say(&format!("    → {remedy}\n")));
     o.evidence.iter().for_each(|evidence| say(&format!("    {evidence}\n")));
 }
 

@@ -8,6 +8,8 @@ use squawk_linter::{Linter, LinterSettings, Rule, Version};
 use squawk_syntax::SourceFile;
 use squawk_syntax::ast::AstNode as _;
 
+use super::remedies::remedy;
+
 /// What a finding is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -64,6 +66,13 @@ pub(super) const OWN: [(&str, Class); 5] = [
     ("used-column", Class::Contract),
 ];
 
+/// Whether a rule is about something that is no table and has no size.
+pub(super) fn is_about_another_object(rule: &str) -> bool {
+    let objects = ["domain", "function", "view", "type", "schema", "sequence", "extension", "database", "object", "policy", "role", "system"];
+    let about_tables = ["changing-column-type", "ban-set-schema"];
+    !about_tables.contains(&rule) && rule.split('-').any(|word| objects.contains(&word))
+}
+
 /// Every rule and class that a policy may name.
 pub fn rule_names() -> Vec<String> {
     let squawk = enum_iterator::all::<Rule>().filter(|rule| !OFF.contains(rule)).map(|rule| rule.to_string());
@@ -117,17 +126,15 @@ pub(super) fn run(text: &str, server_version: Option<&str>, in_transaction: bool
     let include: Vec<Rule> = wanted.iter().filter_map(|word| Rule::from_str(word).ok()).collect();
     // A linter keeps its findings: each script gets its own.
     let mut linter = Linter::with_rules(&include, &OFF);
-    let pg_version = server_version.and_then(|v| Version::from_str(v).ok()).unwrap_or_default();
+    // `19beta1` has the rules of 19.
+    let number = |v: &str| v.split(|c: char| !c.is_ascii_digit() && c != '.').next().and_then(|v| Version::from_str(v).ok());
+    let pg_version = server_version.and_then(number).unwrap_or_default();
     linter.settings = LinterSettings { pg_version, assume_in_transaction: in_transaction };
     let found = linter.lint(&parsed, text).into_iter().map(|v| {
         let fix = v.fix.map(|fix| fix.title);
-        Violation {
-            rule: v.code.to_string(),
-            class: class(v.code),
-            at: u32::from(v.text_range.start()) as usize,
-            message: v.message,
-            remedy: v.help.or(fix),
-        }
+        let (rule, class) = (v.code.to_string(), class(v.code));
+        let remedy = Some(remedy(&rule, class, v.help, fix));
+        Violation { rule, class, at: u32::from(v.text_range.start()) as usize, message: v.message, remedy }
     });
     let syntax = parsed.errors().into_iter().map(|e| Violation {
         rule: "syntax-error".into(),
@@ -183,5 +190,25 @@ pub(in crate::migrate) fn plain(name: &str) -> String {
     match name.trim().strip_prefix('"').and_then(|n| n.strip_suffix('"')) {
         Some(quoted) => quoted.replace("\"\"", "\""),
         None => name.trim().to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_for_newer_servers_wait_for_one() {
+        let found = |version: &str| run("cluster t;", Some(version), true, &[]).into_iter().map(|v| v.rule).collect::<Vec<_>>();
+        assert!(found("19beta1").contains(&"prefer-repack".into()) && found("19.1").contains(&"prefer-repack".into()));
+        assert!(!found("15.18").contains(&"prefer-repack".into()));
+    }
+
+    #[test]
+    fn rules_about_tables_are_told_from_the_others() {
+        let others = ["ban-drop-function", "ban-create-domain-with-constraint", "renaming-object", "ban-drop-schema"];
+        assert!(others.iter().all(|rule| is_about_another_object(rule)));
+        let tables = ["ban-drop-column", "changing-column-type", "renaming-table", "ban-set-schema", "require-concurrent-index-creation"];
+        assert!(!tables.iter().any(|rule| is_about_another_object(rule)));
     }
 }

@@ -8,7 +8,7 @@ use super::Migrate;
 use super::report::failure;
 use crate::migrate::lint::{self, Finding, Level, Live, Uses};
 use crate::migrate::{self, Folder, MigrateError, Migration, Options, Trip};
-use crate::outcome::{Location, Outcome, Status};
+use crate::outcome::{Location, Outcome, Status, Table};
 use crate::ports::files::Workspace;
 use crate::ports::postgres::scratch::{Binaries, Scratch};
 use crate::ports::postgres::{Address, Postgres};
@@ -35,20 +35,46 @@ pub struct Gate<'a> {
     pub around: &'a Around,
 }
 
+/// The name of what came of trying a migration.
+const ROUND_TRIP: &str = "round trip";
+
 /// Versions, and names of repeatables.
 type New = (BTreeSet<String>, BTreeSet<String>);
 
 impl Gate<'_> {
     /// Findings about what is pending, and what came of trying it where the section asks for that.
-    pub(super) async fn examine(&self, server: &Postgres) -> anyhow::Result<Vec<Outcome>> {
+    pub(super) async fn examine(&self, server: &Postgres) -> anyhow::Result<(Vec<Outcome>, Option<Table>)> {
         // Where files and history disagree, applying says so.
-        let Ok(new) = migrate::new_ones(server, self.folder, self.options).await? else { return Ok(Vec::new()) };
+        let Ok(new) = migrate::new_ones(server, self.folder, self.options).await? else { return Ok((Vec::new(), None)) };
         let mut outcomes = self.lint(Some(server), &Live::read(server).await?, &new).await?;
         let passed = !outcomes.iter().any(|o| matches!(o.status, Status::Failed | Status::Broken));
+        let mut locks = BTreeMap::new();
         if self.section.round_trip && passed && !new.0.is_empty() {
-            outcomes.extend(self.try_out(server, &new).await?);
+            let (tried, found) = self.trip(server, &new).await?;
+            outcomes.extend(tried);
+            locks = found;
         }
-        Ok(outcomes)
+        let table = self.table(&new, &outcomes, &locks);
+        Ok((outcomes, table))
+    }
+
+    /// What is pending, side by side with what was found out about it.
+    fn table(&self, new: &New, outcomes: &[Outcome], locks: &BTreeMap<String, String>) -> Option<Table> {
+        let versioned = self.folder.migrations.iter().filter(|m| new.0.contains(m.version.as_str())).map(Migration::id);
+        let repeatable = self.folder.repeatables.iter().filter(|r| new.1.contains(&r.name)).map(migrate::Repeatable::id);
+        let row = |id: String| {
+            let about = |name: &str| outcomes.iter().find(|o| o.subject == id && o.name == name);
+            let found = outcomes.iter().filter(|o| o.subject == id && !["lint", ROUND_TRIP].contains(&o.name.as_str()));
+            let line = |o: &Outcome| o.location.as_ref().map(|l| format!(" (line {})", l.line)).unwrap_or_default();
+            let findings = found.map(|o| format!("{}: {}{}", o.status.word(), o.name, line(o)));
+            let notes = about("lint").map(|o| o.message.clone());
+            let lint = findings.chain(notes).collect::<Vec<_>>().join(", ");
+            let trip = about(ROUND_TRIP).map_or_else(|| "not tried".into(), |o| format!("{}: {}", o.status.word(), o.message));
+            vec![id.clone(), lint, trip, locks.get(&id).cloned().unwrap_or_else(|| "not observed".into())]
+        };
+        let rows: Vec<Vec<String>> = versioned.chain(repeatable).map(row).collect();
+        let columns = ["migration", "lint", ROUND_TRIP, "locks"].map(str::to_owned).to_vec();
+        (!rows.is_empty()).then(|| Table { title: "Pending migrations".into(), columns, rows })
     }
 
     /// A finding that weighs something is an outcome of its own; the notes of a migration are one together.
@@ -69,7 +95,7 @@ impl Gate<'_> {
             };
             let file = self.shown(&finding.file);
             let message = format!("{file}:{}: {}", finding.line, finding.message);
-            let outcome = Outcome::new(&finding.migration, &finding.rule, status, message).with_evidence(finding.remedy.clone());
+            let outcome = Outcome::new(&finding.migration, &finding.rule, status, message).with_remedy(finding.remedy.clone());
             outcomes.push(outcome.at(Some(Location { file, line: finding.line, column: finding.column })));
         }
         for version in self.section.lint.allow.keys() {
@@ -81,7 +107,8 @@ impl Gate<'_> {
         }
         for (id, notes) in notes {
             let message = if notes.is_empty() { "nothing to say".into() } else { counted(notes.len() as u64, "note") };
-            let line = |f: &&Finding| format!("{}:{} {}: {}", f.file, f.line, f.rule, f.message);
+            let remedy = |f: &Finding| f.remedy.as_ref().map(|r| format!("; {r}")).unwrap_or_default();
+            let line = |f: &&Finding| format!("{}:{} {}: {}{}", f.file, f.line, f.rule, f.message, remedy(f));
             outcomes.push(Outcome::new(id, "lint", Status::Passed, message).with_evidence(notes.iter().map(line)));
         }
         Ok(outcomes)
@@ -89,6 +116,11 @@ impl Gate<'_> {
 
     /// Up, down and up again on a scratch database.
     pub async fn try_out(&self, server: &Postgres, new: &New) -> anyhow::Result<Vec<Outcome>> {
+        Ok(self.trip(server, new).await?.0)
+    }
+
+    /// With the locks that each migration held, in words.
+    async fn trip(&self, server: &Postgres, new: &New) -> anyhow::Result<(Vec<Outcome>, BTreeMap<String, String>)> {
         let Some(binaries) = &self.around.binaries else { anyhow::bail!("nothing says where a scratch database could be") };
         let started = Instant::now();
         let scratch = Scratch::make(server, binaries).await?;
@@ -107,8 +139,12 @@ impl Gate<'_> {
         }
         let elapsed = started.elapsed();
         Ok(match result {
-            Ok(trips) => trips.iter().map(|trip| self.tried(trip).took(elapsed / u32::try_from(trips.len()).unwrap_or(1))).collect(),
-            Err(error) => vec![self.refused(&error)],
+            Ok(trips) => {
+                let took = elapsed / u32::try_from(trips.len()).unwrap_or(1).max(1);
+                let locks = |trip: &Trip| (trip.migration.clone(), held(trip));
+                (trips.iter().map(|trip| self.tried(trip).took(took)).collect(), trips.iter().map(locks).collect())
+            }
+            Err(error) => (vec![self.refused(&error)], BTreeMap::new()),
         })
     }
 
@@ -118,13 +154,13 @@ impl Gate<'_> {
 
     fn refused(&self, error: &MigrateError) -> Outcome {
         let mut outcome = failure(error, &self.section.dir, self.workspace);
-        outcome.name = "round trip".into();
+        outcome.name = ROUND_TRIP.into();
         outcome.message = format!("on a scratch database: {}", outcome.message);
         outcome
     }
 
     fn tried(&self, trip: &Trip) -> Outcome {
-        let mut evidence: Vec<String> = Vec::new();
+        let (mut evidence, mut remedy): (Vec<String>, Option<String>) = (Vec::new(), None);
         let (status, message) = if !trip.not_undone.is_empty() && !trip.is_exact() {
             evidence.extend(trip.not_undone.iter().map(ToString::to_string));
             (Status::Failed, format!("{} does not bring the schema back as it was", trip.down_file))
@@ -133,7 +169,7 @@ impl Gate<'_> {
             (Status::Failed, "applied a second time it makes another schema".into())
         } else if let (false, None) = (trip.lost.is_empty(), trip.reason.as_deref().filter(|r| !r.is_empty())) {
             evidence.extend(trip.lost.clone());
-            evidence.push("say why with `-- mlops: allow-destructive REASON` if that is meant".into());
+            remedy = Some("say why with `-- mlops: allow-destructive REASON` if that is meant".into());
             (Status::Failed, "seeded rows do not survive it".into())
         } else if trip.one_way {
             (Status::Passed, "up works; there is no way back to try".into())
@@ -148,8 +184,14 @@ impl Gate<'_> {
         }
         let at = if status == Status::Failed && trip.lost.is_empty() { &trip.down_file } else { &trip.file };
         let location = Location { file: self.shown(at), line: 1, column: 1 };
-        Outcome::new(&trip.migration, "round trip", status, message).with_evidence(evidence).at(Some(location))
+        Outcome::new(&trip.migration, ROUND_TRIP, status, message).with_remedy(remedy).with_evidence(evidence).at(Some(location))
     }
+}
+
+/// The strongest lock on each table that was there before.
+fn held(trip: &Trip) -> String {
+    let locks: Vec<String> = trip.locks.iter().map(|l| format!("{}: {} ({})", l.table, l.mode, l.blocks.words())).collect();
+    if locks.is_empty() { "none on what was there before".into() } else { locks.join(", ") }
 }
 
 /// Dataset → models that were made from it, as far as the registry knows.

@@ -188,9 +188,9 @@ impl Stage for Migrate {
         };
         let (server, options) = (env.database()?, self.options(env.ci.run_url.clone()));
         let gate = Gate { section: self, folder: &folder, options: &options, workspace: &env.workspace, around: &env.around };
-        let mut found = gate.examine(server).await?;
+        let (mut found, table) = gate.examine(server).await?;
         if matches!(StageReport::worst(&found), Status::Failed | Status::Broken) {
-            return Ok(Done::new(found, "the new migrations do not pass; nothing was applied"));
+            return Ok(Done { table, ..Done::new(found, "the new migrations do not pass; nothing was applied") });
         }
         let run = migrate(server, Source::App, &folder, &Goal::Up, &options).await;
         env.learn(|facts| facts.schema_revision.clone_from(&run.head));
@@ -206,6 +206,6 @@ impl Stage for Migrate {
             found.push(Outcome::new(&*self.dir, "apply", Status::Passed, summary.clone()));
         }
         found.extend(applied_now);
-        Ok(Done::new(found, summary))
+        Ok(Done { table, ..Done::new(found, summary) })
     }
 }
