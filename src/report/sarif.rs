@@ -47,7 +47,7 @@ fn render(report: &RunReport) -> Json {
     let rules: Vec<Json> = rules
         .iter()
         .map(|(id, help)| {
-            let mut rule = json!({"id": id, "name": id, "shortDescription": {"text": id}});
+            let mut rule = json!({"id": id, "shortDescription": {"text": id}});
             if let Some(help) = help {
                 rule["help"] = json!({"text": help});
             }

@@ -179,6 +179,15 @@ def junit(path, exit_code, where):
     check(all(result.text for result in red), f"{where}: GitLab shows the text of the element")
 
 
+def sarif(path, where):
+    """Judged by the validator of those who wrote the format; its advice on style is a warning."""
+    tool = TOOLS / "sarif/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool"
+    tool.chmod(0o755)
+    env = os.environ | {"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
+    judged = subprocess.run([tool, "validate", path], capture_output=True, text=True, env=env)
+    check(judged.returncode == 0 and " error " not in judged.stdout, f"{where}: results.sarif is valid\n{judged.stdout[-1000:]}{judged.stderr[-500:]}")
+
+
 def no_secret(texts, where):
     for secret in (PASSWORD, "wr0ng-Pass-word", TOKEN):
         check(all(secret not in text for text in texts), f"{where}: {secret} is nowhere")
@@ -213,6 +222,7 @@ def on_github(folder, servers, host, name, expect, database, project):
     levels = {e["command"] for e in annotations}
     check(("error" in levels) == (code != 0), f"{where}: errors are annotated exactly when it is red ({levels})")
     junit(folder / "project/mlops-out/junit.xml", code, where)
+    sarif(folder / "project/mlops-out/results.sarif", where)
     comments = servers.comments("comments", project)
     check(len(comments) == max(before, 1), f"{where}: one comment ({len(comments)})")
     check(bool(comments) and ("passed with warnings" in comments[-1]["body"]) == (code == 0), f"{where}: the comment follows the verdict")
