@@ -305,7 +305,12 @@ impl Work<'_> {
     /// The rows that were left out, with the reason, to be mended and loaded again.
     fn reject(&self, load: &Load, filled: &Filled, origin: &Origin) -> Result<Option<String>, SeedError> {
         let path = format!("{}/rejects/{}.csv", self.options.out, load.table);
-        if filled.bad.is_empty() || self.options.out.is_empty() {
+        if self.options.out.is_empty() {
+            return Ok(None);
+        }
+        if filled.bad.is_empty() {
+            // What an earlier run left out may be mended by now.
+            self.workspace.remove(&path)?;
             return Ok(None);
         }
         let text = table_of(&filled.bad, &filled.columns, origin).map_err(|why| FileError::Io { path: path.clone(), why })?;

@@ -96,3 +96,16 @@ fn the_other_verbs_do_what_they_say() {
     mlops(&project, &db, &["migrate", "up"]).expect(0).says("passed R__v");
     assert_eq!(db.sql("select two from w"), "2");
 }
+
+#[test]
+fn rows_of_children_that_are_listed_before_their_parents_are_tried_too() {
+    let (project, db) = (project(), Db::new());
+    project.replace("mlops.yml", "seed: [", "seed: [{table: c, file: c.csv}, {table: new, file: t.csv}, ");
+    project.write("c.csv", "id,t\n1,1\n");
+    project.write("m/0002_c.up.sql", "create table c (id bigint primary key, t bigint references t);\n");
+    project.write("m/0002_c.down.sql", "drop table c;\n");
+    mlops(&project, &db, &["migrate", "up"]).expect(0);
+    project.write("m/0003_drop.up.sql", "alter table c drop column t;\ncreate table new (id bigint, name text);\n");
+    project.write("m/0003_drop.down.sql", "drop table new;\nalter table c add column t bigint references t;\n");
+    mlops(&project, &db, &["migrate", "verify"]).expect(1).says("the values of public.c.t are gone");
+}

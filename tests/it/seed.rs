@@ -196,6 +196,9 @@ fn bad_rows_are_left_out_where_that_is_allowed_and_kept_for_the_reader() {
     assert_eq!(db.sql("select count(*) from r"), "0");
     // The command's own number holds where it is higher.
     Mlops::new(project.path()).args(["seed", "--max-bad-rows", "6"]).env("DATABASE_URL", &db.url()).run().expect(0);
+    project.write("r.csv", "id,n,p\n1,1,1\n");
+    run(&project, &db).expect(0);
+    assert!(!project.has("mlops-out/rejects/r.csv"), "what was mended is no longer there");
 }
 
 #[test]
