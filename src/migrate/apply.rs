@@ -59,6 +59,8 @@ pub(super) struct Session<'a> {
     pub(super) server: &'a Postgres,
     pub(super) source: Source,
     pub(super) options: &'a Options,
+    /// The history as it was when the lock was taken.
+    pub(super) known: History,
     /// The server process in which the lock was taken.
     pid: i32,
     /// Microseconds since 1970: with the process, a name that no other session has.
@@ -82,10 +84,9 @@ pub async fn migrate(server: &Postgres, source: Source, folder: &Folder, goal: &
 
 async fn locked(server: &Postgres, source: Source, folder: &Folder, goal: &Goal, options: &Options, run: &mut Run) -> Result<(), Vec<MigrateError>> {
     let session = Session::begin(server, source, options).await.map_err(one)?;
-    let mut known = history::read(&session.client, server, source).await.map_err(one)?;
-    let result = session.work(&known, folder, goal, run).await;
+    let result = session.work(&session.known, folder, goal, run).await;
     if !run.done.is_empty() {
-        known = history::read(&session.client, server, source).await.map_err(one)?;
+        let known = history::read(&session.client, server, source).await.map_err(one)?;
         run.head = known.head().map(|row| row.version.clone());
         if result.is_ok() {
             unrecorded(&known, run).map_err(one)?;
@@ -114,9 +115,9 @@ impl<'a> Session<'a> {
     pub(super) async fn begin(server: &'a Postgres, source: Source, options: &'a Options) -> Result<Self, MigrateError> {
         let client = server.dedicated().await?;
         let held = lock::acquire(&client, server, options.wait).await?;
-        history::ensure(&client, server).await?;
+        let known = history::ensure(&client, server, source).await?;
         let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        Ok(Self { client, server, source, options, pid: held.pid, began, preparations: AtomicUsize::new(0), prepared: AtomicUsize::new(0) })
+        Ok(Self { client, server, source, options, known, pid: held.pid, began, preparations: AtomicUsize::new(0), prepared: AtomicUsize::new(0) })
     }
 
     pub(super) async fn end(self) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::version::Version;
@@ -58,6 +59,33 @@ impl Row {
 }
 
 impl History {
+    fn of(rows: &[tokio_postgres::Row]) -> Self {
+        let mut history = Self::default();
+        for r in rows {
+            let count = |at: usize| usize::try_from(r.get::<_, Option<i32>>(at).unwrap_or(0)).unwrap_or(0);
+            let steps =
+                r.get::<_, Option<i32>>(10).map(|_| Steps { statements: count(10), started: count(11), reached: count(12), undoing: r.get(13) });
+            let row = Row {
+                version: r.get(0),
+                name: r.get(1),
+                checksum: r.get(2),
+                meaning: r.get(3),
+                applied_at: r.get(4),
+                applied_by: r.get(5),
+                elapsed_ms: r.get(6),
+                adopted_from: r.get(7),
+                schema_digest: r.get(8),
+                run: r.get(9),
+                steps,
+            };
+            match Version::parse(&row.version) {
+                Some(version) => history.versioned.insert(version, row),
+                None => history.repeatable.insert(row.name.clone(), row),
+            };
+        }
+        history
+    }
+
     pub fn head(&self) -> Option<&Row> {
         self.versioned.values().rev().find(|row| row.steps.is_none_or(|s| s.is_whole()))
     }
@@ -71,41 +99,30 @@ pub(super) async fn exists(client: &Client, server: &Postgres) -> Result<bool, M
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
-/// Under the migration lock: `create … if not exists` is no protection against another run.
-pub(super) async fn ensure(client: &Client, server: &Postgres) -> Result<(), MigrateError> {
-    if exists(client, server).await? {
-        return Ok(());
+/// Under the migration lock: `create … if not exists` is no protection against another run. Asking first would cost more
+/// than being told that a table or a column is not there.
+pub(super) async fn ensure(client: &Client, server: &Postgres, source: Source) -> Result<History, MigrateError> {
+    let missing = [&SqlState::INVALID_SCHEMA_NAME, &SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_COLUMN];
+    match rows(client, source).await {
+        Err(error) if error.code().is_some_and(|code| missing.contains(&code)) => {
+            let made = client.batch_execute(include_str!("history.sql")).await;
+            made.map_err(|e| server.error("making the migration history", &e))?;
+            read(client, server, source).await
+        }
+        Err(error) => Err(server.error("reading the migration history", &error).into()),
+        Ok(rows) => Ok(History::of(&rows)),
     }
-    client.batch_execute(include_str!("history.sql")).await.map_err(|e| server.error("making the migration history", &e).into())
 }
 
 pub(super) async fn read(client: &Client, server: &Postgres, source: Source) -> Result<History, MigrateError> {
+    let rows = rows(client, source).await.map_err(|e| server.error("reading the migration history", &e))?;
+    Ok(History::of(&rows))
+}
+
+async fn rows(client: &Client, source: Source) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
     let sql = "select version, name, checksum, meaning, applied_at, applied_by, elapsed_ms, \
                adopted_from, schema_digest, run, statements, started, reached, undoing from mlops.migration where source = $1";
-    let rows = client.query_typed(sql, &[(&source.word(), Type::TEXT)]).await.map_err(|e| server.error("reading the migration history", &e))?;
-    let mut history = History::default();
-    for r in rows {
-        let count = |at: usize| usize::try_from(r.get::<_, Option<i32>>(at).unwrap_or(0)).unwrap_or(0);
-        let steps = r.get::<_, Option<i32>>(10).map(|_| Steps { statements: count(10), started: count(11), reached: count(12), undoing: r.get(13) });
-        let row = Row {
-            version: r.get(0),
-            name: r.get(1),
-            checksum: r.get(2),
-            meaning: r.get(3),
-            applied_at: r.get(4),
-            applied_by: r.get(5),
-            elapsed_ms: r.get(6),
-            adopted_from: r.get(7),
-            schema_digest: r.get(8),
-            run: r.get(9),
-            steps,
-        };
-        match Version::parse(&row.version) {
-            Some(version) => history.versioned.insert(version, row),
-            None => history.repeatable.insert(row.name.clone(), row),
-        };
-    }
-    Ok(history)
+    client.query_typed(sql, &[(&source.word(), Type::TEXT)]).await
 }
 
 /// What a migration changes in the history: it travels in the same message as the migration.

@@ -38,7 +38,7 @@ pub async fn stamp(server: &Postgres, folder: &Folder, version: &Version, option
         return Err(no_version(folder, version));
     }
     let session = Session::begin(server, Source::App, options).await?;
-    let known = history::read(&session.client, server, Source::App).await?;
+    let known = &session.known;
     let (mut mended, mut sql) = (Mended::default(), String::from("begin"));
     for migration in folder.migrations.iter().filter(|m| m.version <= *version && !known.versioned.contains_key(&m.version)) {
         let meaning = migration.up.meaning();
@@ -66,7 +66,7 @@ pub(super) async fn write(session: &Session<'_>, sql: &str) -> Result<(), Migrat
 /// One version, or with `None` all of them.
 pub async fn repair(server: &Postgres, folder: &Folder, version: Option<&Version>, what: Repair, options: &Options) -> Result<Mended, MigrateError> {
     let session = Session::begin(server, Source::App, options).await?;
-    let known = history::read(&session.client, server, Source::App).await?;
+    let known = &session.known;
     let rows: Vec<(&Version, &Row)> = known.versioned.iter().filter(|(v, _)| version.is_none_or(|wanted| wanted == *v)).collect();
     if let (Some(version), true) = (version, rows.is_empty()) {
         return Err(no_version(folder, version));

@@ -54,7 +54,7 @@ pub async fn adopt(server: &Postgres, files: &Files<'_>, wanted: Option<Tool>, o
             return Ok(mended);
         }
     };
-    let known = history::read(&session.client, server, Source::App).await?;
+    let known = &session.known;
     let mut sql = String::from("begin");
     for row in &foreign {
         match matching(files, tool, row) {
