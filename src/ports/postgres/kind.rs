@@ -48,7 +48,7 @@ impl Kind {
             "real" => Self::Float4,
             "double precision" => Self::Float8,
             "numeric" => Self::Numeric,
-            "text" | "character varying" | "character" | "bpchar" | "name" | "json" | "xml" | "citext" => Self::Text,
+            "text" | "character varying" | "character" | "bpchar" | "json" | "xml" | "citext" => Self::Text,
             "jsonb" => Self::Jsonb,
             "bytea" => Self::Bytea,
             "date" => Self::Date,
