@@ -58,6 +58,7 @@ impl Origin {
         match fault {
             Fault::Odd => SeedError::Wrong(format!("{}: a value that no column of this type can hold", self.at(place))),
             Fault::Row(why) => SeedError::Wrong(format!("{}: {why}", self.at(place))),
+            Fault::Content(why) => SeedError::Wrong(format!("{}: {why}", self.name)),
             Fault::File(why) => SeedError::Unreadable(format!("{}: {why}", self.name)),
         }
     }
@@ -168,7 +169,7 @@ pub(super) async fn copy_tolerating(
                 Ok(false) => more = false,
                 Err(Fault::Row(why)) => bad.push(Bad::unread(source.place(), why)),
                 Err(Fault::Odd) => bad.push(Bad::unread(source.place(), "a value that no column of this type can hold")),
-                Err(fault @ Fault::File(_)) => return Err(origin.fault(fault, source.place())),
+                Err(fault @ (Fault::File(_) | Fault::Content(_))) => return Err(origin.fault(fault, source.place())),
             }
             enough(&bad, max, origin)?;
         }

@@ -139,7 +139,7 @@ impl<'a> Filling<'a> {
             };
             point.rollback().await.map_err(|e| self.error(&e))?;
             match stopped {
-                Stopped::Row(fault @ Fault::File(_), place) => return Err(self.origin.fault(fault, place)),
+                Stopped::Row(fault @ (Fault::File(_) | Fault::Content(_)), place) => return Err(self.origin.fault(fault, place)),
                 // The server reads more than we do.
                 Stopped::Row(Fault::Odd, _) if binary => {}
                 _ if self.max_bad_rows > 0 => return self.tolerating(transaction, relation).await,

@@ -24,14 +24,14 @@ fn seed(project: &Project, db: &Db) -> Ended {
 /// Every type with a binary form of its own, and what stands at the edges of each.
 const TYPES: &str = "create type mood as enum ('sad', 'it''s fine'); create domain positive as int check (value > 0);
   create table kinds (id int primary key, b boolean, i2 smallint, i4 integer, i8 bigint, f4 real, f8 double precision, n numeric, n2 numeric(10,2),
-    t text, v varchar(20), c char(5), j json, jb jsonb, by bytea, d date, ti time, ts timestamp, tz timestamptz, u uuid, m mood, p positive, x xml)";
+    t text, v varchar(20), c char(5), j json, jb jsonb, by bytea, d date, ti time, ts timestamp, tz timestamptz, u uuid, m mood, p positive)";
 const EDGES: &str = "insert into kinds values
   (1, true, -32768, -2147483648, -9223372036854775808, '1e-30', '1.7976931348623157e308', '-123456789012345678901234567890.000100', 99999999.99,
    e'tab\\tquote\" line\\nend\\\\', 'ä€𝄞', 'ab', '{\"a\": [1, null]}', '{\"b\": 2}', '\\x00ff', '0001-01-01', '23:59:59.999999', '9999-12-31 23:59:59.999999',
-   '2024-03-31 01:30:00+02', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'it''s fine', 1, '<a/>'),
+   '2024-03-31 01:30:00+02', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'it''s fine', 1),
   (2, false, 32767, 2147483647, 9223372036854775807, 'NaN', '-0.0', 0.00001, -0.01, '', ' blank ', '', '1', '\"\"', '\\x', '1999-12-31', '00:00', '1999-12-31',
-   '1970-01-01 00:00:00Z', '00000000-0000-0000-0000-000000000000', 'sad', 2147483647, '<b>x</b>'),
-  (3, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)";
+   '1970-01-01 00:00:00Z', '00000000-0000-0000-0000-000000000000', 'sad', 2147483647),
+  (3, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)";
 const DIGEST: &str = "select count(*), sum(hashtextextended(kinds::text, 0)::numeric) from kinds";
 
 #[test]

@@ -15,7 +15,7 @@ pub enum Kind {
     Float4,
     Float8,
     Numeric,
-    /// Everything that travels as its own text: character types, json, xml, enums.
+    /// Everything that travels as its own text: character types, json, enums.
     Text,
     Jsonb,
     Bytea,
@@ -48,7 +48,7 @@ impl Kind {
             "real" => Self::Float4,
             "double precision" => Self::Float8,
             "numeric" => Self::Numeric,
-            "text" | "character varying" | "character" | "bpchar" | "json" | "xml" | "citext" => Self::Text,
+            "text" | "character varying" | "character" | "bpchar" | "json" | "citext" => Self::Text,
             "jsonb" => Self::Jsonb,
             "bytea" => Self::Bytea,
             "date" => Self::Date,
@@ -294,6 +294,9 @@ fn instant(text: &[u8]) -> Result<Instant, Odd> {
         b"Z" => Some(0),
         [sign, h1, h2, rest @ ..] => {
             let minutes = if rest.is_empty() { 0 } else { digits(rest.strip_prefix(b":").unwrap_or(rest), 2)? };
+            if minutes > 59 {
+                return Err(Odd);
+            }
             let seconds = i64::from(digits(&[*h1, *h2], 2)? * 3600 + minutes * 60);
             Some(if *sign == b'-' { -seconds } else { seconds })
         }
@@ -335,7 +338,17 @@ mod tests {
             (Kind::Date, &["2013-02-29", "2013-1-1", "01/02/2013", "0000-01-01", "infinity", "2013-01-01 ", "12013-01-01"]),
             (Kind::Time, &["24:00", "12:60", "12:00:60", "1:00", "12:00:00.", "12:00:00.1234567", "12:00.5"]),
             (Kind::Timestamp, &["2013-01-01 10:00Z", "2013-01-01T", "now", "2013-01-01 10"]),
-            (Kind::TimestampTz(false), &["2013-01-01 10:00", "2013-01-01 10:00+16", "2013-01-01 10:00 Europe/Berlin", "2013-01-01 10:00+1"]),
+            (
+                Kind::TimestampTz(false),
+                &[
+                    "2013-01-01 10:00",
+                    "2013-01-01 10:00+16",
+                    "2013-01-01 10:00 Europe/Berlin",
+                    "2013-01-01 10:00+1",
+                    "2013-01-01 10:00+05:75",
+                    "2013-01-01 10:00+0099",
+                ],
+            ),
             (Kind::Uuid, &["", "0", "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1"]),
             (Kind::Bool, &["", "yes ", "2", "tru"]),
             (Kind::Bytea, &["abc", "\\x1", "\\xzz"]),

@@ -1,12 +1,12 @@
-//! CSV by its own rules: quotes tell an empty text from NULL, as in the server's COPY.
+//! CSV as the server's COPY reads it: quotes tell an empty text from NULL, and may stand inside a field too.
+//! <https://www.postgresql.org/docs/current/sql-copy.html>, "CSV Format".
 
 use std::io::Read;
-
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::{CHUNK, Fault, Naming, Source};
 use crate::ports::postgres::rows::Rows;
 use crate::seed::feed::Dialect;
+use crate::units::counted;
 
 pub(super) struct Csv {
     records: Records,
@@ -14,10 +14,6 @@ pub(super) struct Csv {
     /// Of every column in the file, whether it is loaded.
     keep: Vec<bool>,
     nulls: Vec<Vec<u8>>,
-    /// Empty lines that are still to be handed over: rows of a single column may be empty.
-    blank: usize,
-    /// A record that was read and not handed over yet.
-    waiting: bool,
     place: u64,
 }
 
@@ -27,44 +23,18 @@ impl Csv {
         let header = match &dialect.header {
             Some(names) => names.clone(),
             None => {
-                if !records.read()? {
+                if !records.read().map_err(Fault::into_text)? {
                     return Err("it is empty; the first line names the columns".into());
                 }
                 let name = |i| String::from_utf8(records.field(i).to_vec()).map_err(|_| "its first line is not UTF-8 text".to_owned());
-                let mut names = (0..records.count).map(name).collect::<Result<Vec<_>, _>>()?;
-                if let Some(first) = names.first_mut() {
-                    *first = first.trim_start_matches('\u{feff}').to_owned();
-                }
-                names
+                (0..records.count()).map(name).collect::<Result<Vec<_>, _>>()?
             }
         };
         if header.iter().any(|name| name.trim().is_empty()) {
             return Err(format!("one of the {} columns in its first line has no name", header.len()));
         }
         let (columns, keep) = naming.apply(&header)?;
-        Ok(Self {
-            records,
-            columns,
-            keep,
-            nulls: dialect.nulls.iter().map(|word| word.clone().into_bytes()).collect(),
-            blank: 0,
-            waiting: false,
-            place: 0,
-        })
-    }
-
-    /// An empty line between rows, where it says something: a single column that is NULL.
-    fn blank_row(&mut self, rows: &mut Rows) -> Result<bool, Fault> {
-        self.blank -= 1;
-        self.place += 1;
-        rows.begin();
-        if self.nulls.iter().any(Vec::is_empty) {
-            rows.null();
-        } else {
-            rows.cell(b"").map_err(|_| Fault::Odd)?;
-        }
-        rows.end();
-        Ok(true)
+        Ok(Self { records, columns, keep, nulls: dialect.nulls.iter().map(|word| word.clone().into_bytes()).collect(), place: 0 })
     }
 }
 
@@ -78,33 +48,25 @@ impl Source for Csv {
     }
 
     fn next(&mut self, rows: &mut Rows) -> Result<bool, Fault> {
-        if self.blank == 0 && !self.waiting {
-            self.waiting = true;
-            self.records.read().map_err(Fault::File)?;
-            if self.keep.len() == 1 {
-                self.blank = self.records.blank_lines();
-                self.place = self.records.line - self.blank as u64 - 1;
+        loop {
+            let more = self.records.read();
+            self.place = self.records.start;
+            if !more? {
+                return Ok(false);
+            }
+            // An empty line says something only where a row is one field.
+            if !(self.records.is_blank() && self.keep.len() > 1) {
+                break;
             }
         }
-        if self.blank > 0 {
-            return self.blank_row(rows);
-        }
-        self.waiting = false;
-        if self.records.ended {
-            return Ok(false);
-        }
-        self.place = self.records.line;
-        if self.records.count != self.keep.len() {
-            let (found, expected) = (self.records.count, self.keep.len());
-            return Err(Fault::Row(format!("it has {} instead of {expected}", crate::units::counted(found as u64, "field"))));
+        let (found, expected) = (self.records.count(), self.keep.len());
+        if found != expected {
+            return Err(Fault::Row(format!("it has {} instead of {expected}", counted(found as u64, "field"))));
         }
         rows.begin();
-        let mut quotes = None;
-        for i in (0..self.keep.len()).filter(|i| self.keep[*i]) {
+        for i in (0..expected).filter(|i| self.keep[*i]) {
             let field = self.records.field(i);
-            let null = self.nulls.iter().any(|word| word == field)
-                && !(*quotes.get_or_insert_with(|| self.records.has_quotes()) && self.records.is_quoted(i));
-            if null {
+            if !self.records.quoted[i] && self.nulls.iter().any(|word| word == field) {
                 rows.null();
             } else if rows.cell(field).is_err() {
                 rows.undo();
@@ -116,82 +78,65 @@ impl Source for Csv {
     }
 }
 
-/// The records of a stream, with the bytes each was made from.
+/// How the file ends its lines, told by the first one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Unknown,
+    LineFeed,
+    CarriageReturn,
+    Both,
+}
+
+/// The records of a stream, one at a time.
 struct Records {
     input: Box<dyn Read + Send>,
-    reader: Reader,
     quote: Option<u8>,
     escape: Option<u8>,
     delimiter: u8,
+    /// Bytes that do not just belong to a field.
+    special: [bool; 256],
     buffer: Vec<u8>,
     at: usize,
     filled: usize,
+    /// The fields of the record, one behind the other, and where each ends.
     fields: Vec<u8>,
     ends: Vec<usize>,
-    /// Fields of the record.
-    count: usize,
-    raw: Vec<u8>,
-    /// The line on which the record starts.
+    quoted: Vec<bool>,
+    ends_of_lines: Ends,
+    /// The line on which the record starts, and the one that is being read.
+    start: u64,
     line: u64,
-    /// The last record ended with a carriage return; the line feed is still to come.
-    half: bool,
-    ended: bool,
+    fresh: bool,
 }
 
 impl Records {
     fn new(input: Box<dyn Read + Send>, dialect: &Dialect) -> Self {
-        let mut builder = ReaderBuilder::new();
-        builder.delimiter(dialect.delimiter).quoting(dialect.quote.is_some()).escape(dialect.escape).double_quote(dialect.escape.is_none());
-        if let Some(quote) = dialect.quote {
-            builder.quote(quote);
+        let mut special = [false; 256];
+        for byte in [dialect.delimiter, b'\r', b'\n'].into_iter().chain(dialect.quote).chain(dialect.escape) {
+            special[usize::from(byte)] = true;
         }
         Self {
             input,
-            reader: builder.build(),
             quote: dialect.quote,
-            escape: dialect.escape,
+            // Without another one, a quote is escaped by a quote.
+            escape: dialect.escape.or(dialect.quote),
             delimiter: dialect.delimiter,
+            special,
             buffer: vec![0; CHUNK],
             at: 0,
             filled: 0,
-            fields: vec![0; 4096],
-            ends: vec![0; 64],
-            count: 0,
-            raw: Vec::new(),
+            fields: Vec::new(),
+            ends: Vec::new(),
+            quoted: Vec::new(),
+            ends_of_lines: Ends::Unknown,
+            start: 1,
             line: 1,
-            half: false,
-            ended: false,
+            fresh: true,
         }
     }
 
-    /// The next record; false at the end.
-    fn read(&mut self) -> Result<bool, String> {
-        self.half = self.raw.last() == Some(&b'\r');
-        self.raw.clear();
-        let (before, mut written, mut count) = (self.reader.line(), 0, 0);
-        loop {
-            if self.at == self.filled {
-                self.filled = self.input.read(&mut self.buffer).map_err(|e| e.to_string())?;
-                self.at = 0;
-            }
-            let input = &self.buffer[self.at..self.filled];
-            let (result, used, out, ends) = self.reader.read_record(input, &mut self.fields[written..], &mut self.ends[count..]);
-            self.raw.extend_from_slice(&input[..used]);
-            self.at += used;
-            written += out;
-            count += ends;
-            match result {
-                ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
-                ReadRecordResult::Record | ReadRecordResult::End => {
-                    self.count = count;
-                    self.line = before + self.leading().1;
-                    self.ended = result == ReadRecordResult::End;
-                    return Ok(!self.ended);
-                }
-            }
-        }
+    fn count(&self) -> usize {
+        self.ends.len()
     }
 
     fn field(&self, i: usize) -> &[u8] {
@@ -199,41 +144,123 @@ impl Records {
         &self.fields[from..self.ends[i]]
     }
 
-    /// Line ends in front of the record: how many bytes, and how many line feeds.
-    fn leading(&self) -> (usize, u64) {
-        let bytes = self.raw.iter().take_while(|b| b"\r\n".contains(b)).count();
-        (bytes, self.raw[..bytes].iter().map(|b| u64::from(*b == b'\n')).sum())
+    fn is_blank(&self) -> bool {
+        self.ends == [0] && !self.quoted[0]
     }
 
-    fn blank_lines(&self) -> usize {
-        let feeds = usize::try_from(self.leading().1).unwrap_or(0);
-        feeds - usize::from(self.half && self.raw.first() == Some(&b'\n'))
-    }
-
-    fn has_quotes(&self) -> bool {
-        self.quote.is_some_and(|quote| self.raw.contains(&quote))
-    }
-
-    /// Whether a field stands in quotes, which the reader does not tell.
-    fn is_quoted(&self, field: usize) -> bool {
-        let (mut at, mut inside, mut start, mut escaped) = (0, false, true, false);
-        for byte in &self.raw[self.leading().0..] {
-            if at == field && start {
-                return Some(*byte) == self.quote;
-            }
-            start = false;
-            if std::mem::take(&mut escaped) {
-                continue;
-            }
-            if inside && Some(*byte) == self.escape {
-                escaped = true;
-            } else if Some(*byte) == self.quote {
-                inside = !inside;
-            } else if *byte == self.delimiter && !inside {
-                (at, start) = (at + 1, true);
+    /// The byte that comes next, without taking it; `None` at the end.
+    fn peek(&mut self) -> Result<Option<u8>, Fault> {
+        if self.at == self.filled {
+            self.filled = self.input.read(&mut self.buffer).map_err(|e| Fault::File(e.to_string()))?;
+            self.at = 0;
+            if std::mem::take(&mut self.fresh) {
+                self.skip_mark()?;
             }
         }
-        false
+        Ok((self.at < self.filled).then(|| self.buffer[self.at]))
+    }
+
+    /// A byte order mark in front of everything.
+    fn skip_mark(&mut self) -> Result<(), Fault> {
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        while self.filled > 0 && self.filled < MARK.len() {
+            match self.input.read(&mut self.buffer[self.filled..]).map_err(|e| Fault::File(e.to_string()))? {
+                0 => break,
+                n => self.filled += n,
+            }
+        }
+        if self.buffer[..self.filled].starts_with(MARK) {
+            self.at = MARK.len();
+        }
+        Ok(())
+    }
+
+    /// The next record; false at the end.
+    fn read(&mut self) -> Result<bool, Fault> {
+        self.fields.clear();
+        self.ends.clear();
+        self.quoted.clear();
+        self.start = self.line;
+        let (mut inside, mut quoted, mut anything) = (false, false, false);
+        while let Some(byte) = self.peek()? {
+            anything = true;
+            if !self.special[usize::from(byte)] {
+                self.run();
+                continue;
+            }
+            self.at += 1;
+            if inside {
+                if Some(byte) == self.escape && self.escapes()? {
+                    // The byte behind it stands for itself.
+                    self.fields.push(self.buffer[self.at]);
+                    self.at += 1;
+                } else if Some(byte) == self.quote {
+                    inside = false;
+                } else {
+                    self.line += u64::from(byte == b'\n' || (byte == b'\r' && self.peek()? != Some(b'\n')));
+                    self.fields.push(byte);
+                }
+            } else if Some(byte) == self.quote {
+                (inside, quoted) = (true, true);
+            } else if byte == self.delimiter {
+                self.end_field(std::mem::take(&mut quoted));
+            } else if byte == b'\n' || byte == b'\r' {
+                self.end_line(byte)?;
+                self.end_field(quoted);
+                return Ok(true);
+            } else {
+                // An escape outside quotes is a character like any other.
+                self.fields.push(byte);
+            }
+        }
+        if inside {
+            let why = format!("the quote in the record that starts on line {} is not closed", self.start);
+            return Err(Fault::Content(why));
+        }
+        if anything {
+            self.end_field(quoted);
+        }
+        Ok(anything)
+    }
+
+    /// All bytes up to the next special one.
+    fn run(&mut self) {
+        let rest = &self.buffer[self.at..self.filled];
+        let length = rest.iter().position(|b| self.special[usize::from(*b)]).unwrap_or(rest.len());
+        self.fields.extend_from_slice(&rest[..length]);
+        self.at += length;
+    }
+
+    /// Behind an escape inside quotes: whether a quote or an escape follows, which it takes the meaning from.
+    fn escapes(&mut self) -> Result<bool, Fault> {
+        let next = self.peek()?;
+        Ok(next.is_some() && (next == self.quote || next == self.escape))
+    }
+
+    fn end_field(&mut self, quoted: bool) {
+        self.ends.push(self.fields.len());
+        self.quoted.push(quoted);
+    }
+
+    /// Behind a carriage return or a line feed outside quotes.
+    fn end_line(&mut self, byte: u8) -> Result<(), Fault> {
+        self.line += 1;
+        let found = match byte {
+            b'\n' => Ends::LineFeed,
+            _ if self.peek()? == Some(b'\n') => {
+                self.at += 1;
+                Ends::Both
+            }
+            _ => Ends::CarriageReturn,
+        };
+        if self.ends_of_lines == Ends::Unknown {
+            self.ends_of_lines = found;
+        }
+        // Windows' and Unix' may be mixed, as git leaves them; a bare carriage return is data that nobody has quoted.
+        if (found == Ends::CarriageReturn) != (self.ends_of_lines == Ends::CarriageReturn) {
+            return Err(Fault::Row("there is a carriage return outside quotes".into()));
+        }
+        Ok(())
     }
 }
 
@@ -278,6 +305,30 @@ mod tests {
         assert_eq!(rows("a\n1\n\n2\n\n"), ["2:1", "3:\\N", "4:2", "5:\\N"]);
         assert_eq!(rows("a\r\n1\r\n\r\n2\r\n"), ["2:1", "3:\\N", "4:2"]);
         assert_eq!(rows("a\n\n\n1"), ["2:\\N", "3:\\N", "4:1"]);
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_takes_no_row_with_it() {
+        let mut source = Csv::open(Box::new(&b"a,b\n1,\"abc\n2,def\n"[..]), &Dialect::default(), &Naming::default()).expect("header");
+        let fault = source.next(&mut Rows::new(vec![None; 2], false)).expect_err("a fault");
+        assert!(matches!(&fault, Fault::Content(why) if why.contains("starts on line 2")), "{fault:?}");
+    }
+
+    #[test]
+    fn a_quote_may_stand_inside_a_field() {
+        assert_eq!(rows("a,b\nx\"y,z\",2\n"), ["2:xy,z\t2"]);
+        assert_eq!(rows("a,b,c,d\n5\" a,b\" c,,\"\",1\n"), ["2:5 a,b c\t\\N\t\t1"]);
+        let escaped = Dialect { escape: Some(b'\\'), ..Dialect::default() };
+        assert_eq!(load("a\n\"C:\\new \\\" \\\\\"\n", &escaped), [Ok("2:C:\\\\new \" \\\\".to_owned())]);
+        let doubled = Dialect { escape: Some(b'"'), ..Dialect::default() };
+        assert_eq!(load("a\n\"say \"\"hi\"\" x\"\n", &doubled), [Ok("2:say \"hi\" x".to_owned())]);
+    }
+
+    #[test]
+    fn carriage_returns_end_lines_or_are_data_that_must_be_quoted() {
+        assert_eq!(rows("a,b\r1,2\r3,4"), ["2:1\t2", "3:3\t4"]);
+        let found = load("a,b\n1,x\ry\n2,z\n", &Dialect::default());
+        assert!(found[0].as_ref().expect_err("bad").contains("carriage return outside quotes"), "{found:?}");
     }
 
     #[test]

@@ -37,8 +37,19 @@ pub(super) enum Fault {
     Odd,
     /// It is no row of this file.
     Row(String),
+    /// What it holds makes no sense from here on.
+    Content(String),
     /// The file cannot be read any further.
     File(String),
+}
+
+impl Fault {
+    fn into_text(self) -> String {
+        match self {
+            Self::Odd => "a value that cannot be read".into(),
+            Self::Row(why) | Self::Content(why) | Self::File(why) => why,
+        }
+    }
 }
 
 /// What a file calls its columns, and which of them are wanted.

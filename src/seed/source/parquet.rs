@@ -6,6 +6,7 @@ use std::path::Path;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::CastOptions;
 use arrow_schema::{DataType, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -108,7 +109,9 @@ enum Form {
 
 impl Cells {
     fn of(array: &ArrayRef) -> Result<Self, String> {
-        let cast = |to: &DataType| arrow_cast::cast(array, to).map_err(|e| e.to_string());
+        // What does not fit is an error: by default it would become NULL.
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let cast = |to: &DataType| arrow_cast::cast_with_options(array, to, &options).map_err(|e| e.to_string());
         let same = || Ok::<_, String>(array.clone());
         let (array, form) = match array.data_type() {
             DataType::Boolean => (same()?, Form::Bool),
@@ -124,13 +127,14 @@ impl Cells {
             DataType::Binary => (same()?, Form::Bytes),
             DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => (cast(&DataType::Binary)?, Form::Bytes),
             DataType::Date32 => (same()?, Form::Date),
-            DataType::Date64 => (cast(&DataType::Date32)?, Form::Date),
+            DataType::Date64 => return Self::of(&cast(&DataType::Timestamp(TimeUnit::Millisecond, None))?),
+            DataType::Dictionary(_, values) => return Self::of(&cast(values)?),
             DataType::Timestamp(_, zone) => (cast(&DataType::Timestamp(TimeUnit::Microsecond, None))?, Form::Instant(zone.is_some())),
             DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) if !field.data_type().is_nested() => {
                 let texts = DataType::List(std::sync::Arc::new(arrow_schema::Field::new("item", DataType::Utf8, true)));
                 (cast(&texts)?, Form::List)
             }
-            nested if nested.is_nested() && !matches!(nested, DataType::Dictionary(..)) => {
+            nested if nested.is_nested() => {
                 return Err(format!("{nested} cannot be loaded; write it as text, number, date, timestamp or list"));
             }
             // Exact decimals, times, categories: the server reads their text.
