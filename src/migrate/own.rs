@@ -3,9 +3,11 @@
 use super::files::{Folder, parse};
 use super::vars::Vars;
 
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 4] = [
     ("0001_mlops.up.sql", include_str!("../../migrations/0001_mlops.up.sql")),
     ("0001_mlops.down.sql", include_str!("../../migrations/0001_mlops.down.sql")),
+    ("0002_seed_bad_rows.up.sql", include_str!("../../migrations/0002_seed_bad_rows.up.sql")),
+    ("0002_seed_bad_rows.down.sql", include_str!("../../migrations/0002_seed_bad_rows.down.sql")),
 ];
 
 pub fn migrations() -> Folder {

@@ -97,6 +97,22 @@ impl Said {
     }
 }
 
+impl Said {
+    /// The rows of a batch that it is about: the one that it counts to, or all with the key that it names.
+    fn among(&self, batch: &[Row], columns: &[String]) -> Vec<usize> {
+        if let Some(nth) = self.nth {
+            return (1..=batch.len()).contains(&nth).then(|| nth - 1).into_iter().collect();
+        }
+        let Some((names, values)) = &self.key else { return vec![] };
+        let at: Vec<Option<usize>> = names.iter().map(|name| columns.iter().position(|c| c == name)).collect();
+        (0..batch.len()).filter(|i| has_key(&cells(&batch[*i].text), &at, values)).collect()
+    }
+}
+
+fn has_key(cells: &[Option<String>], at: &[Option<usize>], values: &[String]) -> bool {
+    at.iter().zip(values).all(|(at, value)| at.and_then(|at| cells.get(at)?.as_deref()) == Some(value.as_str()))
+}
+
 /// `Key (a, b)=(1, x) is not present in table "t".`
 fn named_key(detail: &str) -> Option<(Vec<String>, Vec<String>)> {
     let (names, rest) = detail.strip_prefix("Key (")?.split_once(")=(")?;
@@ -125,10 +141,7 @@ fn search(said: &Said, mut source: Box<dyn Source>) -> Option<Bad> {
         let row = rows.take();
         let found = match (said.nth, &key) {
             (Some(wanted), _) => nth == wanted,
-            (None, Some((at, values))) => {
-                let cells = cells(&row);
-                at.iter().zip(*values).all(|(at, value)| at.and_then(|at| cells.get(at)?.as_deref()) == Some(value.as_str()))
-            }
+            (None, Some((at, values))) => has_key(&cells(&row), at, values),
             (None, None) => return None,
         };
         if found {
@@ -138,8 +151,8 @@ fn search(said: &Said, mut source: Box<dyn Source>) -> Option<Bad> {
     None
 }
 
-/// How many rows go at once where some may be bad: one that is refused takes its neighbours with it.
-const BATCH: usize = 1024 * 1024;
+/// How many bytes go at once where some rows may be bad: what is refused takes its neighbours with it, and they go again.
+pub(super) const BATCH: usize = 128 * 1024;
 
 struct Row {
     place: u64,
@@ -152,14 +165,14 @@ pub(super) async fn copy_tolerating(
     server: &Postgres,
     statement: &str,
     mut source: Box<dyn Source>,
-    mut rows: Rows,
+    (mut rows, size_of_batch): (Rows, usize),
     (max, origin): (u64, &Origin),
 ) -> Result<(u64, Vec<Bad>), SeedError> {
     let columns = source.columns().to_vec();
     let (mut loaded, mut bad, mut more) = (0, Vec::new(), true);
     while more {
         let (mut batch, mut size) = (Vec::new(), 0);
-        while more && size < BATCH {
+        while more && size < size_of_batch {
             match source.next(&mut rows) {
                 Ok(true) => {
                     let text = rows.take();
@@ -173,36 +186,31 @@ pub(super) async fn copy_tolerating(
             }
             enough(&bad, max, origin)?;
         }
-        let mut parts: Vec<&[Row]> = vec![&batch];
-        while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
+        // Together without the bad ones: rows may need each other.
+        while !batch.is_empty() {
             let point = transaction.savepoint("mlops_rows").await.map_err(|e| server.error("setting a savepoint", &e))?;
-            let text: Bytes = part.iter().flat_map(|row| row.text.clone()).collect();
+            let text: Bytes = batch.iter().flat_map(|row| row.text.clone()).collect();
             let error = match copy_rows(&point, statement, text).await {
                 Ok(n) => {
                     loaded += n;
                     point.commit().await.map_err(|e| server.error("keeping rows", &e))?;
-                    continue;
+                    break;
                 }
                 Err(error) => error,
             };
             point.rollback().await.map_err(|_| server.error("loading rows", &error))?;
             let wrapped = server.error("loading rows", &error);
-            if !wrapped.is_statement() {
+            let said = Said::by(&error);
+            let refused = said.among(&batch, &columns);
+            if !wrapped.is_statement() || refused.is_empty() {
                 return Err(wrapped.into());
             }
-            let said = Said::by(&error);
-            match said.nth.filter(|nth| (1..=part.len()).contains(nth)) {
-                None if part.len() > 1 => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    parts.extend([second, first]);
-                }
-                nth => {
-                    let at = nth.unwrap_or(1) - 1;
-                    bad.push(said.bad(part[at].place, cells(&part[at].text), &columns));
-                    enough(&bad, max, origin)?;
-                    parts.extend([&part[at + 1..], &part[..at]].into_iter().filter(|part| !part.is_empty()));
-                }
+            // From the end, so that the places of the others hold.
+            for at in refused.into_iter().rev() {
+                let row = batch.remove(at);
+                bad.push(said.bad(row.place, cells(&row.text), &columns));
             }
+            enough(&bad, max, origin)?;
         }
     }
     bad.sort_by_key(|row| row.place);

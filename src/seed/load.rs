@@ -42,8 +42,12 @@ pub enum What {
         bad: Vec<String>,
         rejects: Option<String>,
     },
-    /// Nothing had to be done, for the reason given.
-    Nothing(&'static str),
+    /// Nothing had to be done, for the reason given; `bad_rows` were left out by the load that did it.
+    Nothing {
+        why: &'static str,
+        bad_rows: u64,
+        allowed: u64,
+    },
     Failed(SeedError),
     /// Something that it builds on has failed.
     Skipped(String),
@@ -62,6 +66,7 @@ pub async fn load(server: &Postgres, workspace: &Workspace, tasks: &[Task], opti
     locked.map_err(|e| everything(server.error("waiting for another run that is seeding", &e).into()))?;
     let mut survey = Survey::take(&mut guard, server, workspace, tasks).await.map_err(|(i, e)| (target(i), e))?;
     survey.references.extend(made_up_references(tasks, &survey));
+    one_name(tasks, &survey).map_err(|(i, e)| (tasks[i].target(), e))?;
     let actions = decide(tasks, &survey.known, &survey.references);
     let items: Vec<Item> = tasks.iter().zip(&survey.known).zip(&actions).map(|((task, known), action)| item(task, known, *action)).collect();
     let groups = groups(&items, &survey.references).map_err(|circle| everything(in_a_circle(tasks, &survey, &circle)))?;
@@ -74,7 +79,10 @@ pub async fn load(server: &Postgres, workspace: &Workspace, tasks: &[Task], opti
     };
     for (i, task) in tasks.iter().enumerate() {
         if !results.iter().any(|(at, _)| *at == i) {
-            results.push((i, Loaded { target: task.target(), what: What::Nothing(nothing(i)), elapsed: Duration::ZERO }));
+            let bad_rows = survey.known[i].last.as_ref().and_then(|last| u64::try_from(last.bad_rows).ok()).unwrap_or(0);
+            let allowed = task.as_load().map_or(0, |load| load.max_bad_rows).max(options.max_bad_rows);
+            let what = What::Nothing { why: nothing(i), bad_rows, allowed };
+            results.push((i, Loaded { target: task.target(), what, elapsed: Duration::ZERO }));
         }
     }
     results.sort_by_key(|(i, _)| *i);
@@ -98,6 +106,19 @@ fn made_up_references(tasks: &[Task], survey: &Survey) -> Vec<(u32, u32)> {
         found.extend(parents.filter_map(|(_, parent)| Some((relation, parent.relation?))));
     }
     found
+}
+
+/// `t` and `public.t` may be one table, which only one of them can replace.
+fn one_name(tasks: &[Task], survey: &Survey) -> Result<(), (usize, SeedError)> {
+    for (i, task) in tasks.iter().enumerate() {
+        let Some(load) = task.as_load().filter(|load| matches!(load.mode, Mode::Replace | Mode::IfEmpty)) else { continue };
+        let earlier = (0..i).find(|at| survey.known[*at].relation == survey.known[i].relation);
+        if let Some(earlier) = earlier.and_then(|at| tasks[at].as_load()) {
+            let why = format!("{} and {} are one table; further files of it have `mode: append` or `upsert`", earlier.table, load.table);
+            return Err((i, SeedError::Wrong(why)));
+        }
+    }
+    Ok(())
 }
 
 fn in_a_circle(tasks: &[Task], survey: &Survey, circle: &[u32]) -> SeedError {
@@ -196,25 +217,46 @@ impl Work<'_> {
     /// All tables whose rows have to go, together: they may refer to each other.
     async fn empty(&self, transaction: &Transaction<'_>, group: &Group) -> Result<(), SeedError> {
         let loads = |i: &usize| self.tasks[*i].as_load().map(|load| (*i, load));
-        let full: Vec<(u32, String)> = group
+        let full: Vec<(u32, String, bool)> = group
             .tasks
             .iter()
             .filter_map(loads)
             .filter(|(i, _)| item(&self.tasks[*i], &self.survey.known[*i], Action::Load).empties)
-            .filter_map(|(i, load)| Some((self.survey.known[i].relation?, load.table.quoted())))
+            .filter_map(|(i, load)| Some((self.survey.known[i].relation?, load.table.quoted(), self.survey.known[i].partitioned)))
             .collect();
         if full.is_empty() {
             return Ok(());
         }
-        let inside = |table: &u32| full.iter().any(|(relation, _)| relation == table);
+        let inside = |table: &u32| full.iter().any(|(relation, ..)| relation == table);
+        // Of a partitioned table the rows are in its partitions; what inherits from another one is a table of its own.
+        let only = |(_, table, partitioned): &(u32, String, bool)| format!("{}{table}", if *partitioned { "" } else { "only " });
         let outside = self.survey.references.iter().any(|(from, to)| inside(to) && !inside(from));
         let sql = if outside {
             // The server empties no table at once that another one refers to, not even by no row. Children first.
-            full.iter().rev().map(|(_, table)| format!("delete from {table}")).collect::<Vec<_>>().join("; ")
+            self.refuse_cascade(transaction, &full.iter().map(|(relation, ..)| *relation).collect::<Vec<_>>()).await?;
+            full.iter().rev().map(|table| format!("delete from {}", only(table))).collect::<Vec<_>>().join("; ")
         } else {
-            format!("truncate {}", full.iter().map(|(_, table)| table.as_str()).collect::<Vec<_>>().join(", "))
+            format!("truncate {}", full.iter().map(only).collect::<Vec<_>>().join(", "))
         };
         transaction.batch_execute(&sql).await.map_err(|e| self.server.error("emptying the tables with mode replace", &e).into())
+    }
+
+    /// Rows of other tables would go, or lose their reference, without a word.
+    async fn refuse_cascade(&self, transaction: &Transaction<'_>, emptied: &[u32]) -> Result<(), SeedError> {
+        let error = |e| SeedError::from(self.server.error("looking at who refers to the tables", &e));
+        let sql = "select c.conrelid::regclass::text, c.confrelid::regclass::text, \
+                   case c.confdeltype when 'c' then 'cascade' when 'n' then 'set null' else 'set default' end \
+                   from pg_constraint c where c.contype = 'f' and c.conparentid = 0 and c.confdeltype in ('c', 'n', 'd') \
+                   and c.confrelid = any($1) and c.conrelid <> all($1)";
+        for row in transaction.query(sql, &[&emptied]).await.map_err(error)? {
+            let (child, parent, action): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+            if transaction.query_one(&format!("select exists (select from {child})"), &[]).await.map_err(error)?.get(0) {
+                return Err(SeedError::Wrong(format!(
+                    "{child} refers to {parent} with `on delete {action}`: replacing {parent} would change its rows; seed {child} with `mode: replace` too"
+                )));
+            }
+        }
+        Ok(())
     }
 
     async fn task(&self, transaction: &mut Transaction<'_>, i: usize) -> Result<What, SeedError> {
@@ -223,21 +265,22 @@ impl Work<'_> {
                 let sql = self.workspace.read_text(file)?;
                 let ran = transaction.batch_execute(&guarded(&sql)).await;
                 ran.map_err(|e| self.server.error(&format!("running {file}"), &e))?;
-                self.record(transaction, i, 0).await?;
+                let digest = self.digest(i).await?;
+                self.write(transaction, i, &digest, &Filled::default()).await?;
                 Ok(What::Rows { rows: 0, note: format!("ran {file}"), bad: vec![], rejects: None })
             }
             Task::Table(load) => {
                 let filling = Filling::begin(transaction, self.server, self.workspace, self.survey, (load, self.options.max_bad_rows)).await?;
                 let (filled, recorded) = futures_util::join!(filling.fill(transaction), self.digest(i));
                 let (filled, digest) = (filled?, recorded?);
-                self.write(transaction, i, &digest, filled.rows).await?;
-                self.what(load, i, &filled, &filling.origin, "")
+                self.write(transaction, i, &digest, &filled).await?;
+                self.what(i, &filled, &filling.origin, "")
             }
         }
     }
 
-    fn what(&self, load: &Load, i: usize, filled: &Filled, origin: &Origin, how: &str) -> Result<What, SeedError> {
-        let rejects = self.reject(load, filled, origin)?;
+    fn what(&self, i: usize, filled: &Filled, origin: &Origin, how: &str) -> Result<What, SeedError> {
+        let rejects = self.reject(&self.tasks[i].target(), filled, origin)?;
         let bad = filled.bad.iter().take(5).map(|row| row.shown(origin)).collect();
         Ok(What::Rows { rows: filled.rows, note: format!("from {}{how}", self.tasks[i].origin()), bad, rejects })
     }
@@ -252,7 +295,7 @@ impl Work<'_> {
         }
         // Until every part is there, the history says that none is.
         let half = clients[0].transaction().await.map_err(error)?;
-        self.write(&half, i, LOADING, 0).await?;
+        self.write(&half, i, LOADING, &Filled::default()).await?;
         half.commit().await.map_err(error)?;
         let mut transactions = Vec::new();
         for client in &mut clients {
@@ -266,17 +309,23 @@ impl Work<'_> {
         let all: Vec<&Transaction<'_>> = transactions.iter().collect();
         let (filled, digest) = futures_util::join!(filling.shared(&all), self.digest(i));
         let (Some(filled), digest) = (filled?, digest?) else { return Ok(None) };
+        for transaction in &transactions {
+            // What is checked at the end is checked before one of them ends.
+            if transaction.batch_execute("set constraints all immediate").await.is_err() {
+                return Ok(None);
+            }
+        }
         let last = transactions.pop();
         for transaction in transactions {
             transaction.commit().await.map_err(error)?;
         }
         if let Some(last) = last {
             filling.move_sequences(&last).await?;
-            self.write(&last, i, &digest, filled.rows).await?;
+            self.write(&last, i, &digest, &filled).await?;
             last.commit().await.map_err(error)?;
         }
         let how = format!(" over {}, each in its own transaction", counted(load.connections as u64, "connection"));
-        Ok(Some(self.loaded(i, self.what(load, i, &filled, &filling.origin, &how)?, started)))
+        Ok(Some(self.loaded(i, self.what(i, &filled, &filling.origin, &how)?, started)))
     }
 
     async fn digest(&self, i: usize) -> Result<String, SeedError> {
@@ -289,22 +338,21 @@ impl Work<'_> {
         }
     }
 
-    async fn record(&self, transaction: &Transaction<'_>, i: usize, rows: u64) -> Result<(), SeedError> {
-        let digest = self.digest(i).await?;
-        self.write(transaction, i, &digest, rows).await
-    }
-
-    async fn write(&self, transaction: &Transaction<'_>, i: usize, digest: &str, rows: u64) -> Result<(), SeedError> {
-        let sql = "insert into mlops.seed (target, digest, relation, rows) values ($1, $2, $3, $4) on conflict (target) do update \
-                   set digest = excluded.digest, relation = excluded.relation, rows = excluded.rows, loaded_at = now(), loaded_by = session_user";
-        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        let written = transaction.execute(sql, &[&self.tasks[i].target(), &digest, &self.survey.known[i].relation, &rows]).await;
+    async fn write(&self, transaction: &Transaction<'_>, i: usize, digest: &str, filled: &Filled) -> Result<(), SeedError> {
+        let sql = "insert into mlops.seed (target, digest, relation, rows, bad_rows) values ($1, $2, $3, $4, $5) on conflict (target) do update \
+                   set digest = excluded.digest, relation = excluded.relation, rows = excluded.rows, bad_rows = excluded.bad_rows, \
+                   loaded_at = now(), loaded_by = session_user";
+        let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let (rows, bad) = (count(filled.copied + filled.bad.len() as u64), count(filled.bad.len() as u64));
+        let written = transaction.execute(sql, &[&self.tasks[i].target(), &digest, &self.survey.known[i].relation, &rows, &bad]).await;
         written.map(drop).map_err(|e| self.server.error("writing the seed history", &e).into())
     }
 
     /// The rows that were left out, with the reason, to be mended and loaded again.
-    fn reject(&self, load: &Load, filled: &Filled, origin: &Origin) -> Result<Option<String>, SeedError> {
-        let path = format!("{}/rejects/{}.csv", self.options.out, load.table);
+    fn reject(&self, target: &str, filled: &Filled, origin: &Origin) -> Result<Option<String>, SeedError> {
+        // Two files of one table each have their own.
+        let name: String = target.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
+        let path = format!("{}/rejects/{name}.csv", self.options.out);
         if self.options.out.is_empty() {
             return Ok(None);
         }
@@ -324,7 +372,8 @@ fn table_of(bad: &[Bad], columns: &[String], origin: &Origin) -> Result<Vec<u8>,
     let head = [if origin.lines { "line" } else { "row" }, "column", "reason"].into_iter().chain(columns.iter().map(String::as_str));
     writer.write_record(head).map_err(|e| e.to_string())?;
     for row in bad {
-        let cells = (0..columns.len()).map(|at| row.cells.get(at).cloned().flatten().unwrap_or_default());
+        // NULL as COPY writes it: an empty text is another value.
+        let cells = (0..columns.len()).map(|at| row.cells.get(at).map_or_else(String::new, |cell| cell.clone().unwrap_or_else(|| "\\N".into())));
         let record = [row.place.to_string(), row.column.clone().unwrap_or_default(), row.why.clone()].into_iter().chain(cells);
         writer.write_record(record).map_err(|e| e.to_string())?;
     }

@@ -10,6 +10,8 @@ pub(super) struct Known {
     /// The table's identity now; `None` for a script.
     pub(super) relation: Option<u32>,
     pub(super) has_rows: bool,
+    /// Its rows are in its partitions.
+    pub(super) partitioned: bool,
     pub(super) last: Option<Last>,
 }
 
@@ -18,7 +20,10 @@ pub(super) struct Known {
 pub(super) struct Last {
     pub(super) digest: String,
     pub(super) relation: Option<u32>,
+    /// That the file had, whatever became of them.
     pub(super) rows: i64,
+    /// That were left out.
+    pub(super) bad_rows: i64,
 }
 
 /// In place of a digest while several connections load a table: what they left is not whole.
@@ -64,6 +69,8 @@ fn alone(task: &Task, known: &Known) -> Action {
         Some(Mode::IfEmpty) if known.has_rows && !unfinished => Action::NotEmpty,
         Some(Mode::IfEmpty) => Action::Load,
         _ => match &known.last {
+            // Rows that were left out are looked at again, where that adds none twice.
+            Some(last) if same(last) && last.bad_rows > 0 && task.as_load().is_some_and(|load| load.mode == Mode::Replace) => Action::Load,
             // Emptied since; a file without rows leaves an empty table, and that is as it should be.
             Some(last) if same(last) && (known.has_rows || last.rows == 0) => Action::Unchanged,
             _ => Action::Load,
@@ -79,8 +86,8 @@ mod tests {
     fn seed(table: &str, mode: &str, digest: &str, last: Option<&str>) -> (Task, Known) {
         let entry: Entry = serde_json::from_value(serde_json::json!({"table": table, "file": "f.csv", "mode": mode})).expect("entry");
         let relation = Some(u32::from(table.as_bytes()[0]));
-        let last = last.map(|digest| Last { digest: digest.into(), relation, rows: 2 });
-        (entry.task().expect("task"), Known { digest: Some(digest.into()), relation, has_rows: true, last })
+        let last = last.map(|digest| Last { digest: digest.into(), relation, rows: 2, bad_rows: 0 });
+        (entry.task().expect("task"), Known { digest: Some(digest.into()), relation, has_rows: true, partitioned: false, last })
     }
 
     fn decided(seeds: Vec<(Task, Known)>, references: &[(&str, &str)]) -> Vec<Action> {
@@ -123,7 +130,7 @@ mod tests {
         let mut recreated = seed("b", "append", "1", Some("1"));
         recreated.1.relation = Some(2);
         let mut without_rows = emptied.clone();
-        without_rows.1.last = Some(Last { digest: "1".into(), relation: without_rows.1.relation, rows: 0 });
+        without_rows.1.last = Some(Last { digest: "1".into(), relation: without_rows.1.relation, rows: 0, bad_rows: 0 });
         let half = seed("c", "if-empty", "1", Some(LOADING));
         assert_eq!(decided(vec![without_rows], &[]), [Action::Unchanged]);
         assert_eq!(decided(vec![emptied, recreated, half], &[]), [Action::Load; 3]);
@@ -132,8 +139,13 @@ mod tests {
     #[test]
     fn a_script_runs_again_when_a_table_before_it_was_loaded() {
         let script: Entry = serde_json::from_value(serde_json::json!({"sql": "s.sql"})).expect("entry");
-        let ran =
-            Known { digest: Some("s".into()), relation: None, has_rows: true, last: Some(Last { digest: "s".into(), relation: None, rows: 0 }) };
+        let ran = Known {
+            digest: Some("s".into()),
+            relation: None,
+            has_rows: true,
+            partitioned: false,
+            last: Some(Last { digest: "s".into(), relation: None, rows: 0, bad_rows: 0 }),
+        };
         let script = || (script.task().expect("task"), ran.clone());
         let seeds = vec![script(), seed("a", "replace", "2", Some("1")), script()];
         assert_eq!(decided(seeds, &[]), [Action::Unchanged, Action::Load, Action::Load]);

@@ -58,8 +58,9 @@ impl Survey {
 
 async fn remember(transaction: &Transaction<'_>, server: &Postgres, workspace: &Workspace, task: &Task) -> Result<Known, SeedError> {
     let fail = |e| SeedError::from(server.error("reading the seed history", &e));
-    let last = transaction.query_opt("select digest, relation, rows from mlops.seed where target = $1", &[&task.target()]).await.map_err(fail)?;
-    let last = last.map(|row| Last { digest: row.get(0), relation: row.get(1), rows: row.get(2) });
+    let last =
+        transaction.query_opt("select digest, relation, rows, bad_rows from mlops.seed where target = $1", &[&task.target()]).await.map_err(fail)?;
+    let last = last.map(|row| Last { digest: row.get(0), relation: row.get(1), rows: row.get(2), bad_rows: row.get(3) });
     let path = task.file().map(|file| workspace.path(file)).transpose()?;
     // Without a last time there is nothing to compare with: the digest is taken while the rows move.
     let digest = match (&path, &last) {
@@ -72,12 +73,12 @@ async fn remember(transaction: &Transaction<'_>, server: &Postgres, workspace: &
         _ => Some(digest(task, path).await?),
     };
     let Some(load) = task.as_load() else {
-        return Ok(Known { digest, relation: None, has_rows: true, last });
+        return Ok(Known { digest, relation: None, has_rows: true, partitioned: false, last });
     };
     let quoted = load.table.quoted();
-    let sql = format!("select {}::regclass::oid, exists (select from {quoted})", literal(&quoted));
+    let sql = format!("select c.oid, exists (select from {quoted}), c.relkind = 'p' from pg_class c where c.oid = {}::regclass", literal(&quoted));
     let row = transaction.query_one(&sql, &[]).await.map_err(fail)?;
-    Ok(Known { digest, relation: Some(row.get(0)), has_rows: row.get(1), last })
+    Ok(Known { digest, relation: Some(row.get(0)), has_rows: row.get(1), partitioned: row.get(2), last })
 }
 
 /// Of the file's content and of the settings that decide the rows beside it; of the content alone where there are none.

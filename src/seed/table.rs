@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_postgres::Transaction;
 
-use super::bad::{Bad, Origin, copy_tolerating, find};
+use super::bad::{BATCH, Bad, Origin, copy_tolerating, find};
 use super::copy::{Stopped, copy};
 use super::feed::Format;
 use super::source::{self, Fault, Pools, Source};
@@ -20,8 +20,12 @@ use crate::ports::postgres::kind::Kind;
 use crate::ports::postgres::rows::Rows;
 
 /// What came of it.
+#[derive(Default)]
 pub(super) struct Filled {
+    /// Rows that were added or changed.
     pub(super) rows: u64,
+    /// Rows that the server took.
+    pub(super) copied: u64,
     pub(super) bad: Vec<Bad>,
     pub(super) columns: Vec<String>,
 }
@@ -35,8 +39,8 @@ pub(super) struct Filling<'a> {
     pub(super) origin: Origin,
     columns: Vec<String>,
     kinds: Vec<Option<Kind>>,
-    /// Columns whose type has no equality.
-    incomparable: Vec<bool>,
+    /// It refers to itself: a row may need one that comes much later.
+    to_itself: bool,
     max_bad_rows: u64,
 }
 
@@ -48,21 +52,15 @@ impl<'a> Filling<'a> {
         survey: &Survey,
         (load, max_bad_rows): (&'a Load, u64),
     ) -> Result<Self, SeedError> {
+        let relation = format!("to_regclass({})", literal(&load.table.quoted()));
+        let sql = format!("select exists (select from pg_constraint where contype = 'f' and conrelid = {relation} and confrelid = conrelid)");
+        let to_itself = transaction.query_one(&sql, &[]).await.map_err(|e| server.error("looking at what the table refers to", &e))?.get(0);
         let path = load.file.as_ref().map(|file| workspace.path(file)).transpose()?.unwrap_or_default();
         let pools = Arc::new(pools(transaction, server, load).await?);
         let name = load.file.as_ref().map_or_else(|| format!("the rows made up for {}", load.table), |file| workspace.shown(file));
         let origin = Origin { name, lines: matches!(load.feed.format, Format::Csv(_) | Format::Json) };
-        let mut filling = Self {
-            load,
-            server,
-            path,
-            pools,
-            origin,
-            columns: vec![],
-            kinds: vec![],
-            incomparable: vec![],
-            max_bad_rows: load.max_bad_rows.max(max_bad_rows),
-        };
+        let mut filling =
+            Self { load, server, path, pools, origin, columns: vec![], kinds: vec![], to_itself, max_bad_rows: load.max_bad_rows.max(max_bad_rows) };
         let columns = filling.open().await?.columns().to_vec();
         let known = &survey.catalog.tables[&load.table].columns;
         for column in &columns {
@@ -71,7 +69,6 @@ impl<'a> Filling<'a> {
                 return Err(SeedError::Wrong(format!("{}: table {} has no column `{column}`; {help}", filling.origin.name, load.table)));
             };
             filling.kinds.push(kind(facts, survey.utc));
-            filling.incomparable.push(["json", "xml", "point"].contains(&facts.base_type.as_str()));
         }
         filling.columns = columns;
         Ok(filling)
@@ -105,7 +102,7 @@ impl<'a> Filling<'a> {
         let rows = Rows::new(self.kinds.clone(), true);
         let statement = self.copy_into(&self.load.table.quoted(), &rows);
         match copy(connections, &statement, self.open().await?, rows).await {
-            Ok(rows) => Ok(Some(Filled { rows, bad: vec![], columns: self.columns.clone() })),
+            Ok(rows) => Ok(Some(Filled { rows, copied: rows, bad: vec![], columns: self.columns.clone() })),
             // One connection alone finds out what it was.
             Err(Stopped::Row(..) | Stopped::Server(_)) => Ok(None),
         }
@@ -114,12 +111,10 @@ impl<'a> Filling<'a> {
     pub(super) async fn fill(&self, transaction: &mut Transaction<'_>) -> Result<Filled, SeedError> {
         let upsert = self.load.mode == Mode::Upsert;
         let relation = if upsert { self.stage(transaction).await? } else { self.load.table.quoted() };
-        let (mut rows, bad) = self.copy(transaction, &relation).await?;
-        if upsert {
-            rows = self.merge(transaction, &relation).await?;
-        }
+        let (copied, bad) = self.copy(transaction, &relation).await?;
+        let rows = if upsert { self.merge(transaction, &relation).await? } else { copied };
         self.move_sequences(transaction).await?;
-        Ok(Filled { rows, bad, columns: self.columns.clone() })
+        Ok(Filled { rows, copied, bad, columns: self.columns.clone() })
     }
 
     async fn copy(&self, transaction: &mut Transaction<'_>, relation: &str) -> Result<(u64, Vec<Bad>), SeedError> {
@@ -137,7 +132,13 @@ impl<'a> Filling<'a> {
                 }
                 Err(stopped) => stopped,
             };
-            point.rollback().await.map_err(|e| self.error(&e))?;
+            if let Err(error) = point.rollback().await {
+                // What stopped it says more than what came of that.
+                return Err(match stopped {
+                    Stopped::Server(first) => self.error(&first),
+                    Stopped::Row(..) => self.error(&error),
+                });
+            }
             match stopped {
                 Stopped::Row(fault @ (Fault::File(_) | Fault::Content(_)), place) => return Err(self.origin.fault(fault, place)),
                 // The server reads more than we do.
@@ -153,7 +154,8 @@ impl<'a> Filling<'a> {
     async fn tolerating(&self, transaction: &mut Transaction<'_>, relation: &str) -> Result<(u64, Vec<Bad>), SeedError> {
         let rows = Rows::new(self.kinds.clone(), false);
         let statement = self.copy_into(relation, &rows);
-        copy_tolerating(transaction, self.server, &statement, self.open().await?, rows, (self.max_bad_rows, &self.origin)).await
+        let batch = if self.to_itself { usize::MAX } else { BATCH };
+        copy_tolerating(transaction, self.server, &statement, self.open().await?, (rows, batch), (self.max_bad_rows, &self.origin)).await
     }
 
     /// With the row that it was, where that can be told.
@@ -187,19 +189,17 @@ impl<'a> Filling<'a> {
             let (value, times): (String, i64) = (row.get(0), row.get(1));
             return Err(SeedError::Wrong(format!("{}: the key ({}) = ({value}) is there {times} times", self.origin.name, key.join(", "))));
         }
-        let rest: Vec<(String, bool)> =
-            self.columns.iter().zip(&self.incomparable).filter(|(c, _)| !key.contains(c)).map(|(c, odd)| (ident(c), *odd)).collect();
+        let rest: Vec<String> = self.columns.iter().filter(|c| !key.contains(c)).map(|c| ident(c)).collect();
         let action = if rest.is_empty() {
             "nothing".into()
         } else {
-            let set: Vec<String> = rest.iter().map(|(c, _)| format!("{c} = excluded.{c}")).collect();
-            let side =
-                |table: &str| rest.iter().map(|(c, odd)| format!("{table}.{c}{}", if *odd { "::text" } else { "" })).collect::<Vec<_>>().join(", ");
-            // A row that says the same is left as it is.
+            let set: Vec<String> = rest.iter().map(|c| format!("{c} = excluded.{c}")).collect();
+            // A row that says the same is left as it is; equal is not the same: 1 month and 30 days, 1.0 and 1.00.
+            let side = |table: &str| rest.iter().map(|c| format!("{table}.{c}::text")).collect::<Vec<_>>().join(", ");
             format!("update set {} where ({}) is distinct from ({})", set.join(", "), side("t"), side("excluded"))
         };
         let (table, list) = (self.load.table.quoted(), self.list());
-        let sql = format!("insert into {table} as t ({list}) select {list} from {staged} on conflict ({quoted}) do {action}");
+        let sql = format!("insert into {table} as t ({list}) overriding system value select {list} from {staged} on conflict ({quoted}) do {action}");
         transaction.execute(&sql, &[]).await.map_err(|e| self.error(&e))
     }
 

@@ -104,7 +104,11 @@ fn told(loaded: &[Loaded]) -> Done {
                     Some(file) => (Status::Warned, format!("{message}; bad rows were left out and are in {file}"), bad.clone()),
                 }
             }
-            What::Nothing(why) => (Status::Passed, (*why).to_owned(), vec![]),
+            What::Nothing { why, bad_rows: 0, .. } => (Status::Passed, (*why).to_owned(), vec![]),
+            What::Nothing { why, bad_rows, allowed } => {
+                let status = if bad_rows > allowed { Status::Failed } else { Status::Warned };
+                (status, format!("{why}, which left {} out", counted(*bad_rows, "bad row")), vec![])
+            }
             What::Failed(error) => {
                 let status = if error.is_verdict() { Status::Failed } else { Status::Broken };
                 (status, format!("{error}; it left no trace"), vec![])

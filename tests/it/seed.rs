@@ -281,3 +281,88 @@ fn what_scripts_make_is_no_drift_but_what_hands_make_is() {
     run(&project, &db).expect(0);
     drift().expect(1).says("+ table public.by_hand");
 }
+
+#[test]
+fn a_bad_row_takes_no_good_one_with_it() {
+    let (db, project) = (Db::new(), project("  - {table: n, file: n.csv, max_bad_rows: 100}\n"));
+    db.sql("create table n (a int primary key, b int references n, c int)");
+    // Row 700 is bad, and so is 200, which refers to it.
+    let rows: String = (0..1000).map(|i| format!("{i},{},{}\n", (i + 500) % 1000, if i == 700 { "x".into() } else { i.to_string() })).collect();
+    project.write("n.csv", &format!("a,b,c\n{rows}"));
+    run(&project, &db).expect(0).says("998 rows from n.csv; bad rows were left out");
+    // What was left out is not forgotten.
+    run(&project, &db).expect(0).says("bad rows were left out");
+    project.replace("mlops.yml", ", max_bad_rows: 100", "");
+    run(&project, &db).expect(1).says("n.csv:702: column c = 'x'");
+}
+
+#[test]
+fn an_append_that_left_rows_out_says_so_again_and_adds_nothing() {
+    let (db, project) = (Db::new(), project("  - {table: t, file: t.csv, mode: append}\n"));
+    db.sql("create table t (i int)");
+    project.write("t.csv", "i\n1\nx\n");
+    let seed = |more: &[&'static str]| {
+        Mlops::new(project.path()).args(["seed"].into_iter().chain(more.iter().copied())).env("DATABASE_URL", &db.url()).run()
+    };
+    seed(&["--max-bad-rows", "1"]).expect(0).says("rejects/t---t.csv.csv");
+    seed(&["--max-bad-rows", "1"]).expect(0).says("unchanged since the last load, which left 1 bad row out");
+    seed(&[]).expect(1).says("which left 1 bad row out");
+    assert_eq!(db.sql("select count(*) from t"), "1");
+}
+
+#[test]
+fn replacing_a_parent_takes_nobody_elses_rows() {
+    let (db, project) = (Db::new(), project("  - {table: a, file: a.csv}\n  - {table: b, file: b.csv, mode: append}\n"));
+    db.sql("create table a (id int primary key, name text); create table b (id int, a int references a on delete cascade); create table kin () inherits (a)");
+    run(&project, &db).expect(0);
+    db.sql("insert into kin values (50, 'kin')");
+    project.write("a.csv", "id,name\n1,uno\n");
+    run(&project, &db).expect(1).says("b refers to a with `on delete cascade`: replacing a would change its rows");
+    assert_eq!(db.sql("select (select count(*) from only a), (select count(*) from b)"), "2|1");
+    db.sql("drop table b");
+    project.write("mlops.yml", &self::project("  - {table: a, file: a.csv}\n").read("mlops.yml"));
+    run(&project, &db).expect(0);
+    assert_eq!(db.sql("select string_agg(name, ',' order by id) from a"), "uno,kin");
+}
+
+#[test]
+fn what_was_there_already_and_is_gone_is_loaded_again() {
+    let (db, project) = (Db::new(), project("  - {table: a, file: a.csv, mode: upsert}\n"));
+    db.sql("create table a (id int primary key, name text); insert into a values (1, 'one'), (2, 'two, \"too\"')");
+    run(&project, &db).expect(0);
+    db.sql("truncate a");
+    run(&project, &db).expect(0).says("2 rows from a.csv");
+}
+
+#[test]
+fn equal_is_not_the_same_to_an_upsert() {
+    let (db, project) = (Db::new(), project("  - {table: u, file: u.csv, mode: upsert}\n"));
+    db.sql("create table u (id int primary key, i interval, n numeric, p json[]); insert into u values (1, '1 month', 1.0, null)");
+    project.write("u.csv", "id,i,n,p\n1,30 days,1.00,\"{\"\"1\"\"}\"\n");
+    run(&project, &db).expect(0);
+    assert_eq!(db.sql("select i, n, p from u"), "30 days|1.00|{1}");
+}
+
+#[test]
+fn one_table_under_two_names_is_told() {
+    let (db, project) = (Db::new(), project("  - {table: a, file: a.csv}\n  - {table: public.a, file: a.csv}\n"));
+    db.sql(TABLES);
+    run(&project, &db).expect(1).says("a and public.a are one table").says("nothing was loaded");
+}
+
+#[test]
+fn what_is_checked_at_the_end_is_checked_before_the_first_part_is_kept() {
+    let (db, project) = (Db::new(), project("  - {table: d, file: d.csv, connections: 4}\n"));
+    db.sql("create table p (id int primary key); create table d (a int references p deferrable initially deferred, b text)");
+    let rows: String = (0..40_000).map(|i| format!(",text number {i} of a file that is longer than a message\n")).collect();
+    project.write("d.csv", &format!("a,b\n{rows}7,bad\n"));
+    run(&project, &db).expect(1).says("is not present in table \"p\"");
+    assert_eq!(db.sql("select count(*) from d"), "0");
+}
+
+#[test]
+fn what_the_server_refuses_before_the_first_row_is_said_in_its_words() {
+    let (db, project) = (Db::new(), project("  - {table: g, file: a.csv}\n"));
+    db.sql("create table g (id int, name text generated always as ('x') stored)");
+    run(&project, &db).expect(1).says("column \"name\" is a generated column");
+}

@@ -1,0 +1,1 @@
+alter table mlops.seed drop column bad_rows;
