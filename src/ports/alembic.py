@@ -8,8 +8,10 @@ import sys
 out = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
+import sqlalchemy
 from alembic import command
 from alembic.config import Config
+from alembic.ddl.impl import DefaultImpl
 from alembic.script import ScriptDirectory
 
 
@@ -32,6 +34,17 @@ class Records:
         pass
 
 
+# A dialect whose driver formats its statements writes each percent sign twice, for the driver to take one away.
+write = DefaultImpl.static_output
+
+
+def static_output(self, text):
+    twice = str(sqlalchemy.text("%").compile(dialect=self.dialect)) == "%%"
+    write(self, text.replace("%%", "%") if twice else text)
+
+
+DefaultImpl.static_output = static_output
+
 ini = sys.argv[1]
 scripts = ScriptDirectory.from_config(Config(ini))
 for revision in scripts.walk_revisions():
@@ -39,12 +52,13 @@ for revision in scripts.walk_revisions():
     say(revision=revision.revision, parents=listed(revision.down_revision) + needed, doc=revision.doc or "")
 try:
     command.upgrade(Config(ini, output_buffer=Records("up")), "heads", sql=True)
-except Exception as error:
+except BaseException as error:
     say(failed="up", why=f"{type(error).__name__}: {error}")
     out.flush()
     sys.exit(0)
 try:
     command.downgrade(Config(ini, output_buffer=Records("down")), "heads:base", sql=True)
-except Exception as error:
+except BaseException as error:
     say(failed="down", why=f"{type(error).__name__}: {error}")
+say(end=True)
 out.flush()

@@ -46,6 +46,7 @@ enum Said {
     Failed { failed: String, why: String },
     Up { up: String },
     Down { down: String },
+    End { end: bool },
 }
 
 /// `path` is the PATH to look in.
@@ -79,11 +80,17 @@ fn interpreter(path: &str) -> Result<PathBuf, AlembicError> {
 fn assemble(said: Vec<Said>, ini: &str) -> Result<Environment, AlembicError> {
     let mut known: Vec<Revision> = Vec::new();
     let (mut up, mut down) = (Script::default(), Script::default());
-    let mut no_down = None;
+    let (mut no_down, mut whole) = (None, false);
     for said in said {
         match said {
             Said::Revision { revision, parents, doc } => known.push(Revision { id: revision, parents, doc, ..Revision::default() }),
             Said::Up { up: text } => up.take(&text, "-- Running upgrade ", true),
+            Said::End { end } => whole = end,
+            Said::Down { down: text } if down.table.is_empty() && !up.table.is_empty() => {
+                // Only the way up makes the table.
+                down.table.clone_from(&up.table);
+                down.take(&text, "-- Running downgrade ", false);
+            }
             Said::Down { down: text } => down.take(&text, "-- Running downgrade ", false),
             Said::Failed { failed, why } if failed == "down" => {
                 no_down = Some(why);
@@ -95,6 +102,9 @@ fn assemble(said: Vec<Said>, ini: &str) -> Result<Environment, AlembicError> {
                 return Err(AlembicError::Live { ini: ini.into(), revision, why });
             }
         }
+    }
+    if !whole {
+        return Err(AlembicError::Failed { ini: ini.into(), why: "it ended in the middle of its work".into() });
     }
     let table = up.table.clone();
     let mut environment = Environment { no_down, ..Environment::default() };
@@ -179,6 +189,7 @@ mod tests {
             "revision" => Said::Revision { revision: (*text).into(), parents: vec![], doc: String::new() },
             "up" => Said::Up { up: format!("{text}\n\n") },
             "down" => Said::Down { down: format!("{text}\n\n") },
+            "end" => Said::End { end: true },
             way => Said::Failed { failed: way[1..].into(), why: (*text).into() },
         };
         lines.iter().map(one).collect()
@@ -205,6 +216,7 @@ mod tests {
                 ("down", "-- Running downgrade b -> a, x"),
                 ("down", "DROP INDEX i;"),
                 ("-down", "NotImplementedError: no"),
+                ("end", ""),
             ]),
             "alembic.ini",
         )

@@ -1,5 +1,6 @@
 //! git: files as they are in another commit.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +11,10 @@ pub enum GitError {
     Missing(String),
     #[error("git {doing}: {why}")]
     Failed { doing: String, why: String },
+    #[error(
+        "this clone is shallow, so nothing tells where the branches part: fetch it whole (git fetch --unshallow; in GitHub Actions checkout with `fetch-depth: 0`)"
+    )]
+    Shallow,
     #[error("there is no commit `{0}` here; fetch it first (git fetch origin {short}; in GitHub Actions checkout with `fetch-depth: 0`)", short = .0.trim_start_matches("origin/"))]
     NoCommit(String),
 }
@@ -51,22 +56,54 @@ impl Git {
         })
     }
 
-    /// Where two lines of history part; `None`: they have nothing in common here, as in a shallow clone.
-    pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
-        self.say(&["merge-base", one, other]).ok().filter(|base| !base.is_empty())
+    /// Where two lines of history part; `None`: they have nothing in common.
+    pub fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>, GitError> {
+        match self.say(&["merge-base", one, other]) {
+            Ok(base) => Ok(Some(base).filter(|base| !base.is_empty())),
+            Err(GitError::Failed { why, .. }) if why.is_empty() => {
+                if self.say(&["rev-parse", "--is-shallow-repository"])? == "true" {
+                    Err(GitError::Shallow)
+                } else {
+                    Ok(None)
+                }
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// The files of a folder, relative to ours, in a commit: name and text.
-    pub fn files(&self, commit: &str, folder: &str) -> Result<Vec<(String, String)>, GitError> {
+    /// Every file of a commit, from the top of the repository.
+    fn all(&self, commit: &str) -> Result<Vec<String>, GitError> {
+        let names = self.say(&["ls-tree", "-r", "--full-tree", "--name-only", "-z", commit])?;
+        Ok(names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// The `.sql` files of a folder, relative to ours, in a commit: name and text. A folder that had another name then is
+    /// known by the names of its files, which are `ours`.
+    pub fn files(&self, commit: &str, folder: &str, ours: &[&str]) -> Result<Vec<(String, String)>, GitError> {
         let failed = |why: String| GitError::Failed { doing: format!("cat-file of {folder} in {commit}"), why };
-        let tree = format!("{commit}:./{folder}");
-        // A folder that is not there yet has no files.
-        let Ok(names) = self.say(&["ls-tree", "--full-tree", "--name-only", "-z", &tree]) else { return Ok(vec![]) };
-        let names: Vec<&str> = names.split('\0').filter(|name| name.ends_with(".sql")).collect();
+        let prefix = self.say(&["rev-parse", "--show-prefix"])?;
+        let all = self.all(commit)?;
+        let split =
+            |path: &str| path.rsplit_once('/').map_or_else(|| (String::new(), path.to_owned()), |(dir, name)| (dir.to_owned(), name.to_owned()));
+        let wanted = format!("{prefix}{}", folder.trim_start_matches("./").trim_end_matches('/'));
+        let mut shared: BTreeMap<String, usize> = BTreeMap::new();
+        for (dir, _) in all.iter().map(|path| split(path)).filter(|(_, name)| ours.contains(&name.as_str())) {
+            *shared.entry(dir).or_default() += 1;
+        }
+        let there = all.iter().any(|path| split(path).0 == wanted);
+        let renamed = shared.into_iter().max_by_key(|(_, n)| *n).map(|(dir, _)| dir);
+        let dir = if there { wanted } else { renamed.unwrap_or(wanted) };
+        let names: Vec<String> =
+            all.iter().map(|path| split(path)).filter(|(d, name)| *d == dir && name.ends_with(".sql")).map(|(_, name)| name).collect();
+        if let Some(name) = names.iter().find(|name| name.contains('\n')) {
+            return Err(failed(format!("{name:?}: a line feed in a file name")));
+        }
+        let slash = if dir.is_empty() { "" } else { "/" };
+        let tree = format!("{commit}:{dir}{slash}");
         let mut child = self.command();
         child.args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = child.spawn().map_err(|e| GitError::Missing(e.to_string()))?;
-        let wanted: String = names.iter().map(|name| format!("{tree}/{name}\n")).collect();
+        let wanted: String = names.iter().map(|name| format!("{tree}{name}\n")).collect();
         let mut stdin = child.stdin.take().ok_or_else(|| failed("it takes no names".into()))?;
         // Written beside the reading: both pipes have an end.
         let writer = std::thread::spawn(move || stdin.write_all(wanted.as_bytes()));
@@ -80,7 +117,7 @@ impl Git {
             let mut content = vec![0; size + 1];
             answers.read_exact(&mut content).map_err(|e| failed(e.to_string()))?;
             content.pop();
-            files.push(((*name).to_owned(), String::from_utf8_lossy(&content).into_owned()));
+            files.push((name.clone(), String::from_utf8_lossy(&content).into_owned()));
         }
         let _ = (writer.join(), child.wait());
         Ok(files)

@@ -235,6 +235,62 @@ fn histories_of_golang_migrate_goose_and_flyway() {
 }
 
 #[test]
+fn revisions_that_end_the_program_or_say_per_cent_or_commit_one_by_one() {
+    let db = Db::new();
+    let leaves = alembic(&[CREATE, ("b2b2", "'a1a1'", "leaves", "__import__('sys').exit(0)", "pass")]);
+    mlops(&leaves, &db, ["import", "alembic"]).expect(3).says("revision b2b2 cannot be written as SQL: SystemExit");
+    let project = alembic(&[
+        CREATE,
+        (
+            "b2b2",
+            "'a1a1'",
+            "share",
+            "op.execute(\"insert into users values (1, '50%')\"); op.execute('-- nothing')",
+            "op.execute('delete from users')",
+        ),
+        ("c3c3", "'b2b2'", "only a note", "op.execute('-- later')", "pass"),
+    ]);
+    project.replace("migrations/env.py", "literal_binds=True", "literal_binds=True, transaction_per_migration=True");
+    run(&project, "alembic/bin/alembic", &["upgrade", "head"], &db);
+    mlops(&project, &db, ["import", "alembic"]).expect(0).says("0003_only_a_note is recorded");
+    assert!(!project.read("db/0002_share.up.sql").contains("no-transaction"));
+    let fresh = Db::new();
+    mlops(&project, &fresh, ["up"]).expect(0);
+    assert_eq!((fresh.sql("select name from users"), db.sql("select name from users")), ("50%".into(), "50%".into()));
+    mlops(&project, &fresh, ["down", "--to", "0"]).expect(0);
+}
+
+#[test]
+fn a_foreign_table_that_holds_something_else_is_told() {
+    let files = [("db/1_users.up.sql", USERS), ("db/2_email.up.sql", EMAIL)];
+    for (history, said) in [
+        (
+            "create table schema_migrations (version bigint, dirty text); insert into schema_migrations values (1, 'no')",
+            "holds something else than expected",
+        ),
+        (
+            "create table schema_migrations (version bigint, dirty bool); insert into schema_migrations values (1, false), (2, true)",
+            "keeps one row, and there are more",
+        ),
+        ("create table schema_migrations (version varchar); insert into schema_migrations values (null)", "holds something else than expected"),
+        ("create table schema_migrations (version varchar); insert into schema_migrations values ('1'), ('01')", "twice"),
+        (
+            "create table _sqlx_migrations (version bigint, success bool, installed_on timestamptz, checksum bytea, execution_time bigint); insert into _sqlx_migrations values (1, null)",
+            "holds something else",
+        ),
+    ] {
+        let db = Db::new();
+        db.sql(history);
+        mlops(&project(&files), &db, ["import"]).expect(1).says(said);
+    }
+    let db = Db::new();
+    db.sql(&format!("{USERS} create table flyway_schema_history (installed_rank int, version varchar, description varchar, type varchar, checksum int, installed_by varchar, installed_on timestamp default now(), execution_time int, success bool); insert into flyway_schema_history (installed_rank, version, description, type, installed_by, execution_time, success) values (1, '1', 'base', 'BASELINE', 'joe', 0, true)"));
+    let project = project(&[("db/V0__before.sql", "select 1;"), ("db/V1__users.sql", USERS), ("db/V2__email.sql", EMAIL)]);
+    mlops(&project, &db, ["import"]).expect(0).says("0_before is recorded").says("1_users is recorded");
+    mlops(&project, &db, ["up"]).expect(0).says("V2__email.sql");
+}
+
+#[test]
 fn no_history_or_more_than_one_or_a_missing_file_is_told() {
     let db = Db::new();
     let project = project(&[("db/1_users.up.sql", USERS)]);

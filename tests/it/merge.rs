@@ -44,4 +44,28 @@ fn what_a_merge_would_break_is_told_before_it() {
         .says("0003_late.up.sql is older than 0004")
         .says("0001_a.up.sql was edited after it had been applied: only comments or layout changed");
     check(&project, "origin/nowhere").expect(3).says("there is no commit `origin/nowhere` here; fetch it first (git fetch origin nowhere");
+    // Under another name the folder is the same.
+    git(&project, &["mv", "service/db", "service/migrations"]);
+    project.replace("service/mlops.yml", "dir: db", "dir: migrations");
+    check(&project, "main").expect(1).says("version 0002 is taken by 0002_theirs.up.sql").says("0001_a.up.sql was edited");
+}
+
+#[test]
+fn a_shallow_clone_is_said_to_be_one() {
+    let project = project::with(&[
+        ("service/mlops.yml", "version: 1\nproject: p\nmigrate: {dir: db}\n"),
+        ("service/db/0001_a.up.sql", "create table a (i int);"),
+    ]);
+    git(&project, &["init", "-q"]);
+    commit(&project, "first");
+    git(&project, &["checkout", "-q", "-b", "feature"]);
+    project.write("service/db/0002_b.up.sql", "create table b (i int);");
+    commit(&project, "mine");
+    git(&project, &["checkout", "-q", "main"]);
+    project.write("service/db/0003_c.up.sql", "create table c (i int);");
+    commit(&project, "theirs");
+    let clone = project::with(&[]);
+    let from = format!("file://{}", project.path().display());
+    git(&clone, &["clone", "-q", "--depth", "1", "--no-single-branch", "-b", "feature", &from, "."]);
+    check(&clone, "origin/main").expect(3).says("this clone is shallow");
 }

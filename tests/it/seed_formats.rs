@@ -108,6 +108,11 @@ fn ndjson_keeps_digits_and_fills_arrays() {
     seed(&project, &db).expect(0).says("2 rows from a.ndjson");
     assert_eq!(db.sql("select n, name, extra from t where id = 1"), "1234567890123456789.123456789|aé\n|d");
     assert_eq!(db.sql("select n is null, tags, tags[3], doc from t where id = 2"), "t|{x,NULL,\"y\\\"z\"}|y\"z|{\"a\": [1]}");
+    db.sql("create table l (n numeric[], t text[])");
+    let lists = self::project("  - {table: l, file: l.ndjson}\n");
+    lists.write("l.ndjson", "{\"n\": [1.10, 12345678901234567890123], \"t\": [[\"x\", \"y\"], [\"z\", null]]}\n");
+    seed(&lists, &db).expect(0);
+    assert_eq!(db.sql("select n, t from l"), "{1.10,12345678901234567890123}|{{x,y},{z,NULL}}");
     project.write("a.ndjson", "{\"id\": 1}\n[2]\n");
     seed(&project, &db).expect(1).says("a.ndjson:2: it is no JSON object");
 }

@@ -60,11 +60,12 @@ pub(super) fn check(shell: &Shell, all: &Migrations, base: &str) -> Outcome {
     let git = Git::at(&all.loaded.workspace.path_of_folder());
     let tip = git.commit(base).map_err(Failure::broken)?;
     let folder = |commit: &str| -> Result<Folder, Failure> {
-        let files = git.files(commit, &all.section.dir).map_err(Failure::broken)?;
+        let ours: Vec<&str> = all.folder.migrations.iter().map(migrate::Migration::file).collect();
+        let files = git.files(commit, &all.section.dir, &ours).map_err(Failure::broken)?;
         let vars = migrate::Vars(all.section.vars.clone());
         migrate::parse(&files, &vars).map_err(|mistakes| Failure::broken(format!("{base}: {}", mistakes.join("\n"))))
     };
-    let parted = match git.merge_base("HEAD", &tip) {
+    let parted = match git.merge_base("HEAD", &tip).map_err(Failure::broken)? {
         Some(commit) => folder(&commit)?,
         // All that the other branch has counts as gone out.
         None => folder(&tip)?,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::migrate::files::Folder;
+use crate::migrate::script::Script;
 use crate::migrate::version::Version;
 use crate::ports::alembic::{Environment, Revision};
 
@@ -54,10 +55,11 @@ impl Converted {
         };
         // A revision may only join two branches: then it does nothing, and says so.
         let nothing = ["do $$ begin end $$;".to_owned()];
-        let up = if revision.up.is_empty() { text(&nothing) } else { text(&revision.up) };
+        let says_nothing = |statements: &[String]| Script::new("", 0, &statements.join("\n")).is_empty();
+        let up = if says_nothing(&revision.up) { text(&nothing) } else { text(&revision.up) };
         self.files.push((format!("{stem}.up.sql"), up));
         if let Some(down) = &revision.down {
-            let down = if down.is_empty() && revision.up.is_empty() { text(&nothing) } else { text(down) };
+            let down = if says_nothing(down) && says_nothing(&revision.up) { text(&nothing) } else { text(down) };
             self.files.push((format!("{stem}.down.sql"), down));
         }
     }

@@ -6,7 +6,7 @@ mod tools;
 pub use self::convert::convert;
 pub use self::tools::Tool;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -56,7 +56,15 @@ pub async fn adopt(server: &Postgres, files: &Files<'_>, wanted: Option<Tool>, o
     };
     let known = &session.known;
     let mut sql = String::from("begin");
+    if foreign.is_empty() {
+        mended.done.push(format!("the history of {} is empty: nothing is applied", tool.word()));
+    }
+    let mut seen = BTreeSet::new();
     for row in &foreign {
+        if !seen.insert(&row.version) {
+            mended.left.push(format!("{} has version {} twice", tool.word(), row.version));
+            continue;
+        }
         match matching(files, tool, row) {
             Err(why) => mended.left.push(why),
             Ok(m) if known.versioned.contains_key(&m.version) => {}
@@ -65,9 +73,6 @@ pub async fn adopt(server: &Postgres, files: &Files<'_>, wanted: Option<Tool>, o
                 mended.done.push(format!("{} is recorded as applied by {}{}", m.id(), tool.word(), row.proof.words()));
             }
         }
-    }
-    for r in foreign.iter().filter_map(|row| row.repeatable.as_deref()) {
-        mended.done.push(format!("R__{r} is applied again by the next `up`: it can be"));
     }
     if !mended.left.is_empty() {
         mended.done = vec![];

@@ -6,11 +6,12 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha384};
 use tokio_postgres::Client;
+use tokio_postgres::types::FromSql;
 
 use super::Files;
 use crate::migrate::MigrateError;
 use crate::migrate::version::Version;
-use crate::ports::postgres::Postgres;
+use crate::ports::postgres::{Postgres, describe};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
@@ -50,8 +51,6 @@ impl FromStr for Tool {
 /// One migration as another tool remembers it.
 pub(super) struct Foreign {
     pub(super) version: Version,
-    /// Its name, where it has no version.
-    pub(super) repeatable: Option<String>,
     pub(super) applied_at: Option<DateTime<Utc>>,
     pub(super) applied_by: Option<String>,
     pub(super) elapsed_ms: Option<f64>,
@@ -60,7 +59,7 @@ pub(super) struct Foreign {
 
 impl Foreign {
     fn new(version: Version) -> Self {
-        Self { version, repeatable: None, applied_at: None, applied_by: None, elapsed_ms: None, proof: Proof::None }
+        Self { version, applied_at: None, applied_by: None, elapsed_ms: None, proof: Proof::None }
     }
 }
 
@@ -152,21 +151,27 @@ pub(super) async fn read(
     let rows = client.query_typed(&sql, &[]).await.map_err(|e| server.error(&format!("reading {table}"), &e))?;
     Ok(match tool {
         Tool::Alembic => alembic(&rows, files),
-        Tool::Dbmate => rows.iter().map(|row| version(row.get(0)).map(Foreign::new)).collect(),
+        Tool::Dbmate => rows.iter().map(|row| version(row).map(Foreign::new)).collect(),
         Tool::GolangMigrate => golang_migrate(&rows, files),
         Tool::Goose => goose(&rows),
         Tool::Sqlx => rows.iter().map(sqlx).collect(),
-        Tool::Flyway => flyway(&rows),
+        Tool::Flyway => flyway(&rows, files),
     })
 }
 
-fn version(text: &str) -> Result<Version, String> {
-    Version::parse(text).ok_or_else(|| format!("`{text}` is no version: digits, or digits with dots"))
+/// A cell of a table that somebody else has made: it may hold anything.
+fn cell<'a, T: FromSql<'a>>(row: &'a tokio_postgres::Row, at: usize) -> Result<T, String> {
+    row.try_get(at).map_err(|e| format!("its column `{}` holds something else than expected: {}", row.columns()[at].name(), describe(&e)))
+}
+
+fn version(row: &tokio_postgres::Row) -> Result<Version, String> {
+    let text: String = cell(row, 0)?;
+    Version::parse(&text).ok_or_else(|| format!("`{text}` is no version: digits, or digits with dots"))
 }
 
 /// Its table names the heads; what they need has been applied too.
 fn alembic(rows: &[tokio_postgres::Row], files: &Files<'_>) -> Result<Vec<Foreign>, String> {
-    let mut open: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let mut open = rows.iter().map(|row| cell(row, 0)).collect::<Result<Vec<String>, _>>()?;
     let mut applied: BTreeSet<Version> = BTreeSet::new();
     while let Some(revision) = open.pop() {
         let known = || files.revisions.keys().map(String::as_str);
@@ -183,9 +188,13 @@ fn alembic(rows: &[tokio_postgres::Row], files: &Files<'_>) -> Result<Vec<Foreig
 
 /// One row: everything up to it.
 fn golang_migrate(rows: &[tokio_postgres::Row], files: &Files<'_>) -> Result<Vec<Foreign>, String> {
-    let Some(row) = rows.first() else { return Ok(vec![]) };
-    let head = version(row.get(0))?;
-    if row.get(1) {
+    let row = match rows {
+        [] => return Ok(vec![]),
+        [row] => row,
+        _ => return Err("golang-migrate keeps one row, and there are more: mend its table first".into()),
+    };
+    let head = version(row)?;
+    if cell(row, 1)? {
         return Err(format!("golang-migrate stopped half-way in version {head} (dirty): finish it or undo it by hand, then `migrate force`"));
     }
     if files.folder.find(&head).is_none() {
@@ -198,40 +207,39 @@ fn golang_migrate(rows: &[tokio_postgres::Row], files: &Files<'_>) -> Result<Vec
 fn goose(rows: &[tokio_postgres::Row]) -> Result<Vec<Foreign>, String> {
     let mut last: BTreeMap<Version, Option<Foreign>> = BTreeMap::new();
     for row in rows {
-        let version = version(row.get(0))?;
-        let foreign = Foreign { applied_at: row.get(2), ..Foreign::new(version.clone()) };
-        last.insert(version, row.get::<_, bool>(1).then_some(foreign));
+        let version = version(row)?;
+        let foreign = Foreign { applied_at: cell(row, 2)?, ..Foreign::new(version.clone()) };
+        last.insert(version, cell::<bool>(row, 1)?.then_some(foreign));
     }
     Ok(last.into_values().flatten().collect())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
 fn sqlx(row: &tokio_postgres::Row) -> Result<Foreign, String> {
-    let version = version(row.get(0))?;
-    if !row.get::<_, bool>(1) {
+    let version = version(row)?;
+    if !cell::<bool>(row, 1)? {
         return Err(format!("sqlx stopped half-way in version {version}: finish it or undo it by hand, and mend its row"));
     }
-    let nanoseconds: i64 = row.get(4);
+    let nanoseconds: i64 = cell(row, 4)?;
     Ok(Foreign {
-        applied_at: row.get(2),
-        proof: Proof::Sha384(row.get(3)),
+        applied_at: cell(row, 2)?,
+        proof: Proof::Sha384(cell(row, 3)?),
         elapsed_ms: (nanoseconds >= 0).then_some(nanoseconds as f64 / 1e6),
         ..Foreign::new(version)
     })
 }
 
 /// In the order of its ranks: what was undone or failed takes its version back.
-fn flyway(rows: &[tokio_postgres::Row]) -> Result<Vec<Foreign>, String> {
+fn flyway(rows: &[tokio_postgres::Row], files: &Files<'_>) -> Result<Vec<Foreign>, String> {
     let mut applied: BTreeMap<Version, Foreign> = BTreeMap::new();
-    let mut repeatables = BTreeSet::new();
     for row in rows {
-        let (kind, description): (String, String) = (row.get(6), row.get(7));
-        let Some(text) = row.get::<_, Option<&str>>(0) else {
-            repeatables.insert(description);
+        let (kind, description): (String, String) = (cell(row, 6)?, cell(row, 7)?);
+        if cell::<Option<String>>(row, 0)?.is_none() {
+            // Applied again by the next `up`.
             continue;
-        };
-        let version = version(text)?;
-        if !row.get::<_, bool>(1) {
+        }
+        let version = version(row)?;
+        if !cell::<bool>(row, 1)? {
             return Err(format!("flyway failed in version {version}: undo by hand what it did, then `flyway repair`"));
         }
         if kind.starts_with("UNDO") {
@@ -241,10 +249,23 @@ fn flyway(rows: &[tokio_postgres::Row]) -> Result<Vec<Foreign>, String> {
         if kind == "JDBC" || kind.contains("SPRING") {
             return Err(format!("flyway's version {version} ({description}) is written in Java; write it down as SQL first"));
         }
-        let proof = row.get::<_, Option<i32>>(3).filter(|_| kind == "SQL").map_or(Proof::None, Proof::Crc32);
-        let elapsed = row.get::<_, i32>(4);
-        let foreign =
-            Foreign { applied_at: row.get(2), applied_by: row.get(5), elapsed_ms: Some(elapsed.into()), proof, ..Foreign::new(version.clone()) };
+        if kind.ends_with("BASELINE") {
+            // Everything up to it was there before Flyway came.
+            let before = files.folder.migrations.iter().map(|m| &m.version).filter(|v| **v < version);
+            applied.extend(before.map(|v| (v.clone(), Foreign::new(v.clone()))));
+            if files.folder.find(&version).is_none() {
+                continue;
+            }
+        }
+        let proof = cell::<Option<i32>>(row, 3)?.filter(|_| kind == "SQL").map_or(Proof::None, Proof::Crc32);
+        let elapsed: i32 = cell(row, 4)?;
+        let foreign = Foreign {
+            applied_at: cell(row, 2)?,
+            applied_by: cell(row, 5)?,
+            elapsed_ms: Some(elapsed.into()),
+            proof,
+            ..Foreign::new(version.clone())
+        };
         applied.insert(version, foreign);
     }
     Ok(applied.into_values().collect())

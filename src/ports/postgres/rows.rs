@@ -134,9 +134,7 @@ impl Rows {
         if !self.takes_list() {
             return Err(Odd);
         }
-        let quoted =
-            |item: Option<&str>| item.map_or_else(|| "null".into(), |text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
-        let literal = format!("{{{}}}", items.map(quoted).collect::<Vec<_>>().join(","));
+        let literal = format!("{{{}}}", items.map(quoted_item).collect::<Vec<_>>().join(","));
         self.cell(literal.as_bytes())
     }
 
@@ -165,6 +163,11 @@ impl Rows {
         }
         None
     }
+}
+
+/// An item of an array.
+pub fn quoted_item(item: Option<&str>) -> String {
+    item.map_or_else(|| "null".into(), |text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
 fn infinite(value: f64) -> Option<&'static str> {

@@ -1,12 +1,13 @@
 //! Rows made up for load tests: the same settings give the same rows.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate};
 use rand::distr::weighted::WeightedIndex;
 use rand::{Rng, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution as _, Exp, LogNormal, Normal, Poisson, Zipf};
+use rand_distr::{Distribution as _, Exp, LogNormal, Normal, Poisson, Uniform, Zipf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -131,7 +132,8 @@ impl Column {
         makers.extend(self.sequence.map(Maker::Sequence));
         makers.extend(self.integer.map(|range| ordered(range, "integer")).transpose()?.map(Maker::Integer));
         if let Some([low, high]) = self.uniform.map(|range| ordered(range, "uniform")).transpose()? {
-            makers.push(Maker::Float(Box::new(move |rng| rng.random_range(low..=high))));
+            let even = Uniform::new_inclusive(low, high).map_err(|e| wrong(format!("`uniform`: {e}")))?;
+            makers.push(Maker::Float(Box::new(move |rng| even.sample(rng))));
         }
         if let Some([mean, deviation]) = self.normal {
             let normal = Normal::new(mean, deviation).map_err(|e| wrong(format!("`normal`: {e}")))?;
@@ -183,6 +185,16 @@ impl Column {
         makers.extend(self.uuid.filter(|wanted| *wanted).map(|_| Maker::Uuid));
         makers.extend(self.value.as_ref().map(|value| Maker::Choice(vec![value.to_string()], None)));
         makers.extend(self.references.as_ref().map(|_| Maker::References));
+        let drawn = makers.iter().all(|maker| matches!(maker, Maker::Float(_) | Maker::Count(_)));
+        if !drawn && (self.min.is_some() || self.max.is_some() || self.round.is_some()) {
+            return Err(wrong("`min`, `max` and `round` go with numbers that are drawn: `normal`, `uniform`, `poisson` …"));
+        }
+        if self.min.zip(self.max).is_some_and(|(min, max)| min.partial_cmp(&max).is_none_or(Ordering::is_gt)) {
+            return Err(wrong("`min` is above `max`"));
+        }
+        if self.round.is_some_and(|digits| digits > 15) {
+            return Err(wrong("`round` keeps at most 15 decimals"));
+        }
         match <[Maker; 1]>::try_from(makers) {
             Ok([maker]) => Ok(maker),
             Err(makers) if makers.is_empty() => Err(wrong("it says nothing about its values: `sequence`, `integer`, `normal`, `choice` …")),
@@ -267,11 +279,12 @@ impl Made {
             return Ok(());
         }
         match &self.maker {
-            Maker::Sequence(first) => rows.int(first + i64::try_from(nth).map_err(|_| Odd)? - 1),
+            Maker::Sequence(first) => rows.int(i64::try_from(nth - 1).ok().and_then(|n| first.checked_add(n)).ok_or(Odd)?),
             Maker::Integer([low, high]) => rows.int(rng.random_range(*low..=*high)),
             Maker::Float(draw) => {
                 let value = draw(rng).clamp(self.low, self.high);
-                rows.float(self.scale.map_or(value, |scale| (value * scale).round() / scale))
+                let value = self.scale.map_or(value, |scale| (value * scale).round() / scale);
+                if value.is_finite() { rows.float(value) } else { Err(Odd) }
             }
             #[expect(clippy::cast_possible_truncation, reason = "counts and ranks are whole numbers")]
             Maker::Count(draw) => rows.int(draw(rng).clamp(self.low, self.high) as i64),
@@ -339,6 +352,9 @@ mod tests {
         assert!(said(Column { integer: Some([2, 1]), ..Column::default() }).contains("the first is above"));
         assert!(said(Column { choice: Some(vec![Scalar::Int(1)]), weights: Some(vec![1.0, 2.0]), ..Column::default() }).contains("as many"));
         assert!(said(Column { normal: Some([0.0, f64::NAN]), ..Column::default() }).contains("normal"));
+        assert!(said(Column { uniform: Some([-1.7e308, 1.7e308]), ..Column::default() }).contains("uniform"));
+        assert!(said(Column { normal: Some([0.0, 1.0]), min: Some(5.0), max: Some(1.0), ..Column::default() }).contains("above `max`"));
+        assert!(said(Column { integer: Some([0, 9]), min: Some(5.0), ..Column::default() }).contains("go with numbers that are drawn"));
         assert!(said(Column { timestamp: Some(["x".into(), "y".into()]), ..Column::default() }).contains("no point in time"));
     }
 }
