@@ -68,11 +68,7 @@ pub enum Command {
     /// What a check, metric, stage or sink does; without a name, all of them.
     Explain { name: Option<String> },
     /// Loads the seeds and nothing else; the reports are those of a run.
-    Seed {
-        /// How many bad rows may be left out of each table.
-        #[arg(long, env = "MLOPS_MAX_BAD_ROWS", value_name = "ROWS", default_value_t = 0)]
-        max_bad_rows: u64,
-    },
+    Seed(BadRows),
     /// Apply or undo migrations, or show which are applied.
     Migrate {
         #[command(subcommand)]
@@ -109,6 +105,12 @@ pub struct RunArgs {
     /// The token for the comment; else `GITHUB_TOKEN` or `GITLAB_TOKEN`.
     #[arg(long, env = "MLOPS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<String>,
+    #[command(flatten)]
+    pub bad_rows: BadRows,
+}
+
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct BadRows {
     /// How many bad rows may be left out of each seeded table.
     #[arg(long, env = "MLOPS_MAX_BAD_ROWS", value_name = "ROWS", default_value_t = 0)]
     pub max_bad_rows: u64,

@@ -1,4 +1,4 @@
-//! Columns in memory: what the database, Parquet and the seeds hand to each other.
+//! Columns in memory: what the database and Parquet hand to each other.
 
 /// One column, its values by row; `None` is NULL.
 #[derive(Debug, Clone, PartialEq)]

@@ -106,9 +106,9 @@ async fn verb(shell: &Shell, command: Command) -> Outcome {
         Command::Validate => validate::validate(shell),
         Command::Schema { of } => schema::schema(of),
         Command::Explain { name } => explain::explain(shell, name.as_deref()),
-        Command::Seed { max_bad_rows } => {
+        Command::Seed(bad_rows) => {
             let only = StagesArg { stages: vec!["seed".into()] };
-            run::run(shell, &RunArgs { only, max_bad_rows, comment: Some(CommentWhen::Never), ..RunArgs::default() }).await
+            run::run(shell, &RunArgs { only, bad_rows, comment: Some(CommentWhen::Never), ..RunArgs::default() }).await
         }
         Command::Migrate { verb } => migrate::migrate(shell, &verb).await,
     }

@@ -45,7 +45,7 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
     args.token.iter().for_each(|token| mask.add(token));
     logging::set_mask(&mask);
     let mut env = Env::new(core.project.clone(), target, registry, workspace, core.report.dir.to_string(), shell.ci(), mask);
-    env.max_bad_rows = args.max_bad_rows;
+    env.max_bad_rows = args.bad_rows.max_bad_rows;
     env.in_container = in_container(&shell.env);
     env.around = loaded.around(shell);
     if args.dry_run {

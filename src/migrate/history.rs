@@ -91,27 +91,23 @@ impl History {
     }
 }
 
-/// Whether the tables are there, in their present shape.
-pub(super) async fn exists(client: &Client, server: &Postgres) -> Result<bool, MigrateError> {
-    let sql = "select exists (select from pg_attribute where attrelid = to_regclass('mlops.migration') and attname = 'run') \
-               and to_regclass('mlops.schema_state') is not null";
-    let rows = client.query_typed(sql, &[]).await.map_err(|e| server.error("looking for the migration history", &e))?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
-}
-
-/// Under the migration lock: `create … if not exists` is no protection against another run. Asking first would cost more
-/// than being told that a table or a column is not there.
-pub(super) async fn ensure(client: &Client, server: &Postgres, source: Source) -> Result<History, MigrateError> {
+/// What is there; `None`: the tables are not, or not in their present shape.
+pub(super) async fn look(client: &Client, server: &Postgres, source: Source) -> Result<Option<History>, MigrateError> {
     let missing = [&SqlState::INVALID_SCHEMA_NAME, &SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_COLUMN];
     match rows(client, source).await {
-        Err(error) if error.code().is_some_and(|code| missing.contains(&code)) => {
-            let made = client.batch_execute(include_str!("history.sql")).await;
-            made.map_err(|e| server.error("making the migration history", &e))?;
-            read(client, server, source).await
-        }
+        Err(error) if error.code().is_some_and(|code| missing.contains(&code)) => Ok(None),
         Err(error) => Err(server.error("reading the migration history", &error).into()),
-        Ok(rows) => Ok(History::of(&rows)),
+        Ok(rows) => Ok(Some(History::of(&rows))),
     }
+}
+
+/// Under the migration lock: `create … if not exists` is no protection against another run.
+pub(super) async fn ensure(client: &Client, server: &Postgres, source: Source) -> Result<History, MigrateError> {
+    if let Some(history) = look(client, server, source).await? {
+        return Ok(history);
+    }
+    client.batch_execute(include_str!("history.sql")).await.map_err(|e| server.error("making the migration history", &e))?;
+    read(client, server, source).await
 }
 
 pub(super) async fn read(client: &Client, server: &Postgres, source: Source) -> Result<History, MigrateError> {

@@ -78,7 +78,7 @@ pub async fn status(server: &Postgres, source: Source, folder: &Folder) -> Resul
 }
 
 async fn known(client: &Client, server: &Postgres, source: Source) -> Result<History, MigrateError> {
-    if history::exists(client, server).await? { history::read(client, server, source).await } else { Ok(History::default()) }
+    Ok(history::look(client, server, source).await?.unwrap_or_default())
 }
 
 /// What `up` would do.
@@ -177,7 +177,7 @@ pub struct Drift {
 /// `None`: no schema was recorded yet.
 pub async fn drift(server: &Postgres) -> Result<Option<Drift>, MigrateError> {
     let client = server.dedicated().await?;
-    if !history::exists(&client, server).await? {
+    if history::look(&client, server, Source::App).await?.is_none() {
         return Ok(None);
     }
     let Some(recorded) = schema::recorded(&client, server).await? else { return Ok(None) };

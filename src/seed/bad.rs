@@ -95,22 +95,25 @@ impl Said {
         let value = at.and_then(|at| cells.get(at).cloned().flatten());
         Bad { place, column: column.filter(|_| at.is_some()), value, why: self.why.clone(), cells }
     }
-}
 
-impl Said {
+    /// Whether a row has the key that it names; `None`: it names none.
+    fn has_key(&self, columns: &[String]) -> Option<impl Fn(&[u8]) -> bool> {
+        let (names, values) = self.key.clone()?;
+        let at: Vec<Option<usize>> = names.iter().map(|name| columns.iter().position(|c| c == name)).collect();
+        Some(move |row: &[u8]| {
+            let cells = cells(row);
+            at.iter().zip(&values).all(|(at, value)| at.and_then(|at| cells.get(at)?.as_deref()) == Some(value.as_str()))
+        })
+    }
+
     /// The rows of a batch that it is about: the one that it counts to, or all with the key that it names.
     fn among(&self, batch: &[Row], columns: &[String]) -> Vec<usize> {
-        if let Some(nth) = self.nth {
-            return (1..=batch.len()).contains(&nth).then(|| nth - 1).into_iter().collect();
+        match (self.nth, self.has_key(columns)) {
+            (Some(nth), _) => (1..=batch.len()).contains(&nth).then(|| nth - 1).into_iter().collect(),
+            (None, Some(has_key)) => (0..batch.len()).filter(|i| has_key(&batch[*i].text)).collect(),
+            (None, None) => vec![],
         }
-        let Some((names, values)) = &self.key else { return vec![] };
-        let at: Vec<Option<usize>> = names.iter().map(|name| columns.iter().position(|c| c == name)).collect();
-        (0..batch.len()).filter(|i| has_key(&cells(&batch[*i].text), &at, values)).collect()
     }
-}
-
-fn has_key(cells: &[Option<String>], at: &[Option<usize>], values: &[String]) -> bool {
-    at.iter().zip(values).all(|(at, value)| at.and_then(|at| cells.get(at)?.as_deref()) == Some(value.as_str()))
 }
 
 /// `Key (a, b)=(1, x) is not present in table "t".`
@@ -130,18 +133,15 @@ pub(super) async fn find(error: &tokio_postgres::Error, source: Box<dyn Source>)
 fn search(said: &Said, mut source: Box<dyn Source>) -> Option<Bad> {
     let columns = source.columns().to_vec();
     let mut rows = Rows::new(vec![None; columns.len()], false);
-    let key = said.key.as_ref().map(|(names, values)| {
-        let at: Vec<Option<usize>> = names.iter().map(|name| columns.iter().position(|c| c == name)).collect();
-        (at, values)
-    });
+    let has_key = said.has_key(&columns);
     for nth in 1.. {
         if !source.next(&mut rows).ok()? {
             return None;
         }
         let row = rows.take();
-        let found = match (said.nth, &key) {
+        let found = match (said.nth, &has_key) {
             (Some(wanted), _) => nth == wanted,
-            (None, Some((at, values))) => has_key(&cells(&row), at, values),
+            (None, Some(has_key)) => has_key(&row),
             (None, None) => return None,
         };
         if found {

@@ -7,13 +7,15 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio_postgres::Transaction;
 
-use super::bad::{Bad, Origin};
+use super::bad::Origin;
+use super::empty::{Full, empties, empty};
 use super::order::{Group, Item, groups};
-use super::plan::{Action, LOADING, decide};
+use super::plan::{Action, Known, LOADING, decide};
+use super::rejects;
 use super::survey::{Survey, digest, may_share};
 use super::table::{Filled, Filling};
 use super::{Load, Mode, SeedError, Task};
-use crate::ports::files::{FileError, Workspace};
+use crate::ports::files::Workspace;
 use crate::ports::postgres::{Postgres, guarded};
 use crate::units::counted;
 
@@ -89,11 +91,9 @@ pub async fn load(server: &Postgres, workspace: &Workspace, tasks: &[Task], opti
     Ok(results.into_iter().map(|(_, loaded)| loaded).collect())
 }
 
-fn item(task: &Task, known: &super::plan::Known, action: Action) -> Item {
+fn item(task: &Task, known: &Known, action: Action) -> Item {
     let loads = action == Action::Load;
-    let half = known.last.as_ref().is_some_and(|last| last.digest == LOADING);
-    let replaces = task.as_load().is_some_and(|load| load.mode == Mode::Replace || half);
-    Item { table: known.relation, loads, empties: loads && replaces && known.has_rows }
+    Item { table: known.relation, loads, empties: loads && task.as_load().is_some_and(|load| empties(load, known)) }
 }
 
 /// What is made up from the values of another table comes after it.
@@ -166,10 +166,9 @@ impl Work<'_> {
                 }
                 Err((at, error)) => {
                     failed.push((group, self.tasks[at].target()));
-                    for task in &groups[group].tasks {
-                        let what = if *task == at { None } else { Some(What::Skipped(format!("rolled back with {}", self.tasks[at].target()))) };
-                        results.extend(what.map(|what| (*task, self.loaded(*task, what, started))));
-                    }
+                    let with = format!("rolled back with {}", self.tasks[at].target());
+                    let others = groups[group].tasks.iter().filter(|task| **task != at);
+                    results.extend(others.map(|task| (*task, self.loaded(*task, What::Skipped(with.clone()), started))));
                     results.push((at, self.loaded(at, What::Failed(error), started)));
                 }
             }
@@ -203,7 +202,9 @@ impl Work<'_> {
             |task: usize, e: tokio_postgres::Error| (task, SeedError::from(self.server.error(&format!("loading {}", self.tasks[task].target()), &e)));
         let mut client = self.server.client().await.map_err(|e| (first, e.into()))?;
         let mut transaction = client.transaction().await.map_err(|e| at(first, e))?;
-        self.empty(&transaction, group).await.map_err(|e| (first, e))?;
+        let loads = group.tasks.iter().filter_map(|i| Some((self.tasks[*i].as_load()?, &self.survey.known[*i])));
+        let full: Vec<Full> = loads.filter(|(load, known)| empties(load, known)).filter_map(|(load, known)| Full::of(load, known)).collect();
+        empty(&transaction, self.server, &full, &self.survey.references).await.map_err(|e| (first, e))?;
         let mut loaded = Vec::new();
         for task in &group.tasks {
             let started = Instant::now();
@@ -212,51 +213,6 @@ impl Work<'_> {
         }
         transaction.commit().await.map_err(|e| at(*group.tasks.last().unwrap_or(&first), e))?;
         Ok(loaded)
-    }
-
-    /// All tables whose rows have to go, together: they may refer to each other.
-    async fn empty(&self, transaction: &Transaction<'_>, group: &Group) -> Result<(), SeedError> {
-        let loads = |i: &usize| self.tasks[*i].as_load().map(|load| (*i, load));
-        let full: Vec<(u32, String, bool)> = group
-            .tasks
-            .iter()
-            .filter_map(loads)
-            .filter(|(i, _)| item(&self.tasks[*i], &self.survey.known[*i], Action::Load).empties)
-            .filter_map(|(i, load)| Some((self.survey.known[i].relation?, load.table.quoted(), self.survey.known[i].partitioned)))
-            .collect();
-        if full.is_empty() {
-            return Ok(());
-        }
-        let inside = |table: &u32| full.iter().any(|(relation, ..)| relation == table);
-        // Of a partitioned table the rows are in its partitions; what inherits from another one is a table of its own.
-        let only = |(_, table, partitioned): &(u32, String, bool)| format!("{}{table}", if *partitioned { "" } else { "only " });
-        let outside = self.survey.references.iter().any(|(from, to)| inside(to) && !inside(from));
-        let sql = if outside {
-            // The server empties no table at once that another one refers to, not even by no row. Children first.
-            self.refuse_cascade(transaction, &full.iter().map(|(relation, ..)| *relation).collect::<Vec<_>>()).await?;
-            full.iter().rev().map(|table| format!("delete from {}", only(table))).collect::<Vec<_>>().join("; ")
-        } else {
-            format!("truncate {}", full.iter().map(only).collect::<Vec<_>>().join(", "))
-        };
-        transaction.batch_execute(&sql).await.map_err(|e| self.server.error("emptying the tables with mode replace", &e).into())
-    }
-
-    /// Rows of other tables would go, or lose their reference, without a word.
-    async fn refuse_cascade(&self, transaction: &Transaction<'_>, emptied: &[u32]) -> Result<(), SeedError> {
-        let error = |e| SeedError::from(self.server.error("looking at who refers to the tables", &e));
-        let sql = "select c.conrelid::regclass::text, c.confrelid::regclass::text, \
-                   case c.confdeltype when 'c' then 'cascade' when 'n' then 'set null' else 'set default' end \
-                   from pg_constraint c where c.contype = 'f' and c.conparentid = 0 and c.confdeltype in ('c', 'n', 'd') \
-                   and c.confrelid = any($1) and c.conrelid <> all($1)";
-        for row in transaction.query(sql, &[&emptied]).await.map_err(error)? {
-            let (child, parent, action): (String, String, String) = (row.get(0), row.get(1), row.get(2));
-            if transaction.query_one(&format!("select exists (select from {child})"), &[]).await.map_err(error)?.get(0) {
-                return Err(SeedError::Wrong(format!(
-                    "{child} refers to {parent} with `on delete {action}`: replacing {parent} would change its rows; seed {child} with `mode: replace` too"
-                )));
-            }
-        }
-        Ok(())
     }
 
     async fn task(&self, transaction: &mut Transaction<'_>, i: usize) -> Result<What, SeedError> {
@@ -280,7 +236,7 @@ impl Work<'_> {
     }
 
     fn what(&self, i: usize, filled: &Filled, origin: &Origin, how: &str) -> Result<What, SeedError> {
-        let rejects = self.reject(&self.tasks[i].target(), filled, origin)?;
+        let rejects = rejects::write(self.workspace, &self.options.out, &self.tasks[i].target(), filled, origin)?;
         let bad = filled.bad.iter().take(5).map(|row| row.shown(origin)).collect();
         Ok(What::Rows { rows: filled.rows, note: format!("from {}{how}", self.tasks[i].origin()), bad, rejects })
     }
@@ -347,35 +303,4 @@ impl Work<'_> {
         let written = transaction.execute(sql, &[&self.tasks[i].target(), &digest, &self.survey.known[i].relation, &rows, &bad]).await;
         written.map(drop).map_err(|e| self.server.error("writing the seed history", &e).into())
     }
-
-    /// The rows that were left out, with the reason, to be mended and loaded again.
-    fn reject(&self, target: &str, filled: &Filled, origin: &Origin) -> Result<Option<String>, SeedError> {
-        // Two files of one table each have their own.
-        let name: String = target.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
-        let path = format!("{}/rejects/{name}.csv", self.options.out);
-        if self.options.out.is_empty() {
-            return Ok(None);
-        }
-        if filled.bad.is_empty() {
-            // What an earlier run left out may be mended by now.
-            self.workspace.remove(&path)?;
-            return Ok(None);
-        }
-        let text = table_of(&filled.bad, &filled.columns, origin).map_err(|why| FileError::Io { path: path.clone(), why })?;
-        self.workspace.write(&path, &text)?;
-        Ok(Some(path))
-    }
-}
-
-fn table_of(bad: &[Bad], columns: &[String], origin: &Origin) -> Result<Vec<u8>, String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let head = [if origin.lines { "line" } else { "row" }, "column", "reason"].into_iter().chain(columns.iter().map(String::as_str));
-    writer.write_record(head).map_err(|e| e.to_string())?;
-    for row in bad {
-        // NULL as COPY writes it: an empty text is another value.
-        let cells = (0..columns.len()).map(|at| row.cells.get(at).map_or_else(String::new, |cell| cell.clone().unwrap_or_else(|| "\\N".into())));
-        let record = [row.place.to_string(), row.column.clone().unwrap_or_default(), row.why.clone()].into_iter().chain(cells);
-        writer.write_record(record).map_err(|e| e.to_string())?;
-    }
-    writer.into_inner().map_err(|e| e.to_string())
 }

@@ -3,11 +3,13 @@
 
 mod bad;
 mod copy;
+mod empty;
 mod entry;
 mod feed;
 mod load;
 mod order;
 mod plan;
+mod rejects;
 mod source;
 mod survey;
 mod table;

@@ -15,7 +15,6 @@ use crate::mistakes::suggestion;
 use crate::names::{ident, literal};
 use crate::ports::files::Workspace;
 use crate::ports::postgres::Postgres;
-use crate::ports::postgres::catalog::ColumnFacts;
 use crate::ports::postgres::kind::Kind;
 use crate::ports::postgres::rows::Rows;
 
@@ -68,7 +67,7 @@ impl<'a> Filling<'a> {
                 let help = suggestion(column, known.iter().map(|c| c.name.as_str()), "columns");
                 return Err(SeedError::Wrong(format!("{}: table {} has no column `{column}`; {help}", filling.origin.name, load.table)));
             };
-            filling.kinds.push(kind(facts, survey.utc));
+            filling.kinds.push(Kind::of(&facts.base_type, facts.is_enum, survey.utc));
         }
         filling.columns = columns;
         Ok(filling)
@@ -247,8 +246,4 @@ impl<'a> Filling<'a> {
         }
         Ok(())
     }
-}
-
-fn kind(facts: &ColumnFacts, utc: bool) -> Option<Kind> {
-    Kind::of(&facts.base_type, facts.is_enum, utc)
 }

@@ -15,12 +15,8 @@ fn commit(project: &Project, what: &str) {
     git(project, &["commit", "-q", "-m", what]);
 }
 
-fn check(project: &Project, base: &str) -> Ended {
-    Mlops::new(&project.path().join("service")).args(["migrate", "check", "--base", base]).run()
-}
-
-#[test]
-fn what_a_merge_would_break_is_told_before_it() {
+/// A project in a repository, on a branch that begins where `main` is.
+fn branched() -> Project {
     let project = project::with(&[
         ("service/mlops.yml", "version: 1\nproject: p\nmigrate: {dir: db}\n"),
         ("service/db/0001_a.up.sql", "create table a (i int);"),
@@ -28,6 +24,16 @@ fn what_a_merge_would_break_is_told_before_it() {
     git(&project, &["init", "-q"]);
     commit(&project, "first");
     git(&project, &["checkout", "-q", "-b", "feature"]);
+    project
+}
+
+fn check(project: &Project, base: &str) -> Ended {
+    Mlops::new(&project.path().join("service")).args(["migrate", "check", "--base", base]).run()
+}
+
+#[test]
+fn what_a_merge_would_break_is_told_before_it() {
+    let project = branched();
     check(&project, "main").expect(0).says("nothing stands in the way of a merge into main");
     git(&project, &["checkout", "-q", "main"]);
     project.write("service/db/0002_theirs.up.sql", "create table b (i int);");
@@ -52,13 +58,7 @@ fn what_a_merge_would_break_is_told_before_it() {
 
 #[test]
 fn a_shallow_clone_is_said_to_be_one() {
-    let project = project::with(&[
-        ("service/mlops.yml", "version: 1\nproject: p\nmigrate: {dir: db}\n"),
-        ("service/db/0001_a.up.sql", "create table a (i int);"),
-    ]);
-    git(&project, &["init", "-q"]);
-    commit(&project, "first");
-    git(&project, &["checkout", "-q", "-b", "feature"]);
+    let project = branched();
     project.write("service/db/0002_b.up.sql", "create table b (i int);");
     commit(&project, "mine");
     git(&project, &["checkout", "-q", "main"]);

@@ -46,7 +46,9 @@ fn convert(
     let path = shell.env.get("PATH").map(String::as_str).unwrap_or_default();
     let environment = alembic::read(ini, path).map_err(Failure::broken)?;
     let converted = migrate::convert(&environment, &all.folder);
-    for (name, text) in &converted.files {
+    // The way back first: a revision counts as written once its way up is there.
+    let (down, up): (Vec<_>, Vec<_>) = converted.files.iter().partition(|(name, _)| name.ends_with(".down.sql"));
+    for (name, text) in down.into_iter().chain(up) {
         let path = format!("{}/{name}", all.section.dir);
         all.loaded.workspace.write(&path, text.as_bytes()).map_err(Failure::broken)?;
         mended.done.push(format!("{path} is written"));
