@@ -42,6 +42,15 @@ impl Limit {
         }
     }
 
+    /// `at most 20%`
+    pub fn expected(&self) -> String {
+        match (self.bound(), self.warn) {
+            (Some(max), _) => format!("at most {max}"),
+            (None, Some(warn)) => format!("warning above {warn}"),
+            (None, None) => "no bound".into(),
+        }
+    }
+
     /// `4,324 of 26,849 rows (16.1%) have no parent; allowed: 20%, warning above 5%`
     pub fn sentence(&self, violations: u64, total: u64, what: &str) -> String {
         let shown = if violations == 0 {
@@ -149,6 +158,48 @@ impl Bounds {
             Some(Warn::At(w)) if self.low().is_some() => format!("{bound} (warning below {w})"),
             Some(Warn::At(w)) => format!("{bound} (warning above {w})"),
         }
+    }
+}
+
+/// What a measured share must be, written as percentages.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ShareBounds {
+    pub min: Option<Amount>,
+    pub max: Option<Amount>,
+    pub between: Option<[Amount; 2]>,
+    pub warn: Option<WarnShare>,
+}
+
+/// One share, or two for `between`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a share or, beside `between`, a pair [low, high]")]
+pub enum WarnShare {
+    At(Amount),
+    Between([Amount; 2]),
+}
+
+impl ShareBounds {
+    /// As numbers: 20% is 0.2.
+    pub fn plain(&self) -> Bounds {
+        let plain = |amount: Amount| match amount {
+            Amount::Share(share) => share,
+            Amount::Count(_) => f64::NAN,
+        };
+        let warn = self.warn.map(|warn| match warn {
+            WarnShare::At(at) => Warn::At(plain(at)),
+            WarnShare::Between(pair) => Warn::Between(pair.map(plain)),
+        });
+        Bounds { min: self.min.map(plain), max: self.max.map(plain), between: self.between.map(|pair| pair.map(plain)), warn }
+    }
+
+    pub fn mistake(&self) -> Option<String> {
+        let amounts = self.min.iter().chain(&self.max).chain(self.between.iter().flatten());
+        let warn = self.warn.iter().flat_map(|warn| match warn {
+            WarnShare::At(at) => vec![*at],
+            WarnShare::Between(pair) => pair.to_vec(),
+        });
+        let count = amounts.copied().chain(warn).any(|amount| matches!(amount, Amount::Count(_)));
+        if count { Some("a share is written as `20%`".into()) } else { self.plain().mistake() }
     }
 }
 

@@ -57,7 +57,12 @@ pub enum Command {
     /// The whole pipeline, or a part of it.
     Run(RunArgs),
     /// What `run` would do; touches nothing.
-    Plan(StagesArg),
+    Plan {
+        #[command(flatten)]
+        only: StagesArg,
+        #[command(flatten)]
+        select: SelectArgs,
+    },
     /// Every mistake in mlops.yml at once, in every environment.
     Validate,
     /// The JSON Schema of mlops.yml, or of report.json.
@@ -67,6 +72,19 @@ pub enum Command {
     },
     /// What a check, metric, stage or sink does; without a name, all of them.
     Explain { name: Option<String> },
+    /// The data gates and nothing else; the reports are those of a run.
+    Check {
+        #[command(flatten)]
+        select: SelectArgs,
+        /// Print the statements that would be sent, and which checks each of them answers.
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Profiles of tables.
+    Data {
+        #[command(subcommand)]
+        verb: DataVerb,
+    },
     /// Loads the seeds and nothing else; the reports are those of a run.
     Seed(BadRows),
     /// Apply or undo migrations, or show which are applied.
@@ -83,10 +101,38 @@ pub struct StagesArg {
     pub stages: Vec<String>,
 }
 
+/// Which checks.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SelectArgs {
+    /// Only these data gates, separated by commas: `data.TABLE`, `data.TABLE.COLUMN`, `data.TABLE.COLUMN.CHECK`.
+    #[arg(long, env = "MLOPS_ONLY", value_delimiter = ',', value_name = "SELECTORS")]
+    pub only: Vec<String>,
+    /// Only data gates with one of these tags, separated by commas.
+    #[arg(long, env = "MLOPS_TAGS", value_delimiter = ',', value_name = "TAGS")]
+    pub tags: Vec<String>,
+    /// Only this part of the tables, such as `2/5`; by default GitLab's `parallel:` decides.
+    #[arg(long, env = "MLOPS_SHARD", value_name = "PART/PARTS")]
+    pub shard: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DataVerb {
+    /// Writes what tables look like now: the baseline of `drift`, `volume`, `categories` and `schema`.
+    Profile {
+        /// The tables; by default those under `gates.data`.
+        tables: Vec<String>,
+        /// The file, relative to mlops.yml.
+        #[arg(long, value_name = "FILE", default_value = "mlops-baseline.json")]
+        out: String,
+    },
+}
+
 #[derive(Debug, Default, Args)]
 pub struct RunArgs {
     #[command(flatten)]
     pub only: StagesArg,
+    #[command(flatten)]
+    pub select: SelectArgs,
     /// Run on a throwaway server; write no file, register nothing, comment nowhere.
     #[arg(long, env = "MLOPS_DRY_RUN")]
     pub dry_run: bool,

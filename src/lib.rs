@@ -40,8 +40,10 @@ mod mistakes;
 mod names;
 mod node;
 mod outcome;
+mod profile;
 mod scalar;
 mod secret;
+mod stats;
 mod tls;
 mod units;
 

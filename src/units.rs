@@ -101,6 +101,33 @@ impl JsonSchema for Amount {
     }
 }
 
+/// `-10%`, `+30%`: a share more or less than before.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change(pub f64);
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.0 < 0.0 { "-" } else { "+" }, percent(self.0.abs()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Change {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer).map_err(|_| de::Error::custom("expected a change such as `-10%` or `+30%`"))?;
+        let number = text.strip_suffix('%').and_then(|n| n.trim().parse::<f64>().ok()).filter(|n| n.is_finite());
+        number.map(|n| Self(n / 100.0)).ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &"a change such as `-10%` or `+30%`"))
+    }
+}
+
+impl JsonSchema for Change {
+    fn schema_name() -> Cow<'static, str> {
+        "Change".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"description": "A change such as `-10%` or `+30%`.", "type": "string", "pattern": "^[+-]?[0-9.]+ ?%$|^\\$\\{"})
+    }
+}
+
 /// `7d`, `24h`, `5min`, `500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);

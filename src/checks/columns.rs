@@ -1,11 +1,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::known::Known;
 use super::question::find_column;
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
-use crate::ports::postgres::catalog::Catalog;
 
 /// Every column named under `columns` is in the table.
 ///
@@ -26,8 +26,8 @@ impl CheckType for Columns {
 }
 
 impl Check for Columns {
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        let missing: Vec<String> = self.required.iter().filter_map(|c| find_column(catalog, &target.table, c).err()).collect();
+    fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
+        let missing: Vec<String> = self.required.iter().filter_map(|c| find_column(&known.catalog, &target.table, c).err()).collect();
         if missing.is_empty() { Ok(Question::default()) } else { Err(missing.join("; ")) }
     }
 
@@ -43,13 +43,13 @@ impl Check for Columns {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::{catalog, settings, target};
+    use super::super::test_support::{known, settings, target};
     use super::*;
 
     #[test]
     fn each_missing_column_is_named_with_the_nearest() {
         let columns: Columns = settings(r#"{"required": ["carier", "origin"]}"#);
-        let why = columns.ask(&target(None), &catalog(&[("carrier", "text"), ("origin", "text")])).expect_err("missing");
+        let why = columns.ask(&target(None), &known(&[("carrier", "text"), ("origin", "text")])).expect_err("missing");
         assert_eq!(why, "table flights has no column `carier`; did you mean `carrier`?");
     }
 }

@@ -1,10 +1,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::known::Known;
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
-use crate::ports::postgres::catalog::Catalog;
 
 /// The table exists.
 ///
@@ -23,8 +23,8 @@ impl CheckType for Exists {
 }
 
 impl Check for Exists {
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        target.facts(catalog).map(|_| Question::default())
+    fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
+        target.facts(&known.catalog).map(|_| Question::default())
     }
 
     fn judge(&self, target: &Target, _: &Answer) -> Judgement {

@@ -3,12 +3,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::known::{Known, is_instant};
+use super::question::{Fold, Term};
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::bounds::AgeLimit;
 use crate::catalogue::Named;
 use crate::names::literal;
 use crate::outcome::Status;
-use crate::ports::postgres::catalog::Catalog;
 use crate::units::Span;
 
 /// The newest value is not older than this, and none lies in the future.
@@ -42,14 +43,15 @@ impl CheckType for Fresh {
 }
 
 impl Check for Fresh {
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        let found = &target.column_facts(catalog)?.base_type;
-        if !(found.starts_with("timestamp") || found == "date") {
-            return Err(format!("freshness needs a date or a timestamp, and {} is {found}", target.subject()));
+    fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
+        let facts = target.column_facts(&known.catalog)?;
+        if !is_instant(facts) {
+            return Err(format!("freshness needs a date or a timestamp, and {} is {}", target.subject(), facts.base_type));
         }
         let now = self.as_of.as_deref().map_or_else(|| "now()".into(), |at| format!("{}::timestamptz", literal(at)));
-        let newest = target.aggregate(&format!("max({})", target.column()), None);
-        Ok(Question::scan([format!("extract(epoch from ({now} - ({newest})::timestamptz))"), newest]))
+        let newest = target.aggregate(Fold::Max, format!("max({})", target.column()));
+        let age = [format!("extract(epoch from ({now} - ("), ")::timestamptz))".to_owned()];
+        Ok(Question::scan([Term { finish: Some(age), ..newest.clone() }, newest]))
     }
 
     fn judge(&self, _: &Target, answer: &Answer) -> Judgement {

@@ -1,11 +1,12 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::rule::Rule;
+use super::{CheckType, On, Target};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::names::literal;
-use crate::ports::postgres::catalog::Catalog;
+use crate::ports::postgres::catalog::ColumnFacts;
 use crate::scalar::Scalar;
 use crate::units::Amount;
 
@@ -32,48 +33,45 @@ impl CheckType for In {
     const ON: On = On::Column;
 }
 
-impl In {
-    fn other(&self, target: &Target) -> String {
-        let values: Vec<String> = self.values.iter().map(|value| literal(&value.to_string())).collect();
-        format!("{} not in ({})", target.column(), values.join(", "))
-    }
+/// `'a', 'b'`: literals take the type of what they are compared with.
+pub(super) fn list(values: &[Scalar]) -> String {
+    values.iter().map(|value| literal(&value.to_string())).collect::<Vec<_>>().join(", ")
 }
 
-impl Check for In {
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        target.column_facts(catalog)?;
-        Ok(Question::scan([target.count(&self.other(target)), target.count(&format!("{} is null", target.column()))]))
+impl Rule for In {
+    fn breach(&self, target: &Target, _: &ColumnFacts) -> Result<String, String> {
+        Ok(format!("{} not in ({})", target.column(), list(&self.values)))
     }
 
-    fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
-        let limit = Limit { max: self.max, warn: self.warn };
-        let (others, nulls) = (answer.count(0), answer.count(1));
-        let ignored = if nulls > 0 { format!(" (nulls ignored: {})", crate::units::count(nulls)) } else { String::new() };
-        let message = limit.sentence(others, answer.rows, "have another value");
-        Judgement::new(limit.judge(others, answer.rows), format!("{message}{ignored}"))
+    fn limit(&self) -> Limit {
+        Limit { max: self.max, warn: self.warn }
     }
 
-    fn sample(&self, target: &Target, catalog: &Catalog) -> Option<String> {
-        Some(target.rows_where(catalog, &self.other(target)))
+    fn words(&self) -> String {
+        "have another value".into()
     }
 
-    fn mistake(&self) -> Option<String> {
-        let none = self.values.is_empty().then(|| "the list of values is empty, so nothing could pass".into());
-        none.or_else(|| Limit { max: self.max, warn: self.warn }.mistake())
+    fn is_costly(&self) -> bool {
+        true
+    }
+
+    fn contradiction(&self) -> Option<String> {
+        self.values.is_empty().then(|| "the list of values is empty, so nothing could pass".into())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::{answer, catalog, settings, target};
+    use super::super::Check as _;
+    use super::super::test_support::{answer, known, settings, target};
     use super::*;
     use crate::outcome::Status;
 
     #[test]
     fn values_are_literals_and_nulls_are_told() {
         let within: In = settings(r#"{"values": ["O'Hare", 3, true]}"#);
-        let question = within.ask(&target(Some("c")), &catalog(&[("c", "text")])).expect("question");
-        assert_eq!(question.scan[0], "count(*) filter (where (\"c\" not in ('O''Hare', '3', 'true')))");
+        let question = within.ask(&target(Some("c")), &known(&[("c", "text")])).expect("question");
+        assert_eq!(question.scan[0].when.as_deref(), Some("\"c\" not in ('O''Hare', '3', 'true')"));
         let judged = within.judge(&target(Some("c")), &answer(10, &["1", "2"], &[]));
         assert_eq!(judged.status, Status::Failed);
         assert!(judged.message.ends_with("(nulls ignored: 2)"), "{}", judged.message);

@@ -1,11 +1,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::known::Known;
 use super::no_rows::subquery;
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::bounds::{Bounds, Warn};
 use crate::catalogue::Named;
-use crate::ports::postgres::catalog::Catalog;
 
 /// A query of your own gives one number, and it lies in these bounds.
 ///
@@ -41,14 +41,14 @@ impl Metric {
 }
 
 impl Check for Metric {
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        target.facts(catalog)?;
-        Ok(Question::scalar(format!("select ({})::float8::text", subquery(&self.sql, target))))
+    fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
+        target.facts(&known.catalog)?;
+        Ok(Question::single(format!("select ({})::float8::text", subquery(&self.sql, target))))
     }
 
     fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
         let expected = self.bounds().sentence();
-        match answer.scalar(0).and_then(|text| text.parse::<f64>().ok()) {
+        match answer.single(0).and_then(|text| text.parse::<f64>().ok()) {
             Some(value) if value.is_finite() => Judgement::new(self.bounds().judge(value), format!("{value}; {expected}")).measured(value, expected),
             Some(value) => Judgement::broken(format!("the query gives {value}, which is no number; {expected}")),
             None => Judgement::broken(format!("the query gives no value; {expected}")),

@@ -1,50 +1,93 @@
 //! Data checks: each asks a question and judges the answer; the scan merges all questions into few statements.
 
+mod against;
+mod aggregate;
+mod avg;
+mod categories;
 mod columns;
+mod distance;
+mod distinct;
+mod drift;
 mod exists;
+mod expression;
+mod format;
 mod fresh;
 mod gates;
 #[path = "in.rs"]
 mod in_;
+mod infinite;
+mod known;
+mod label_balance;
+mod label_conflicts;
+mod label_leakage;
+mod label_positive;
+mod length;
+mod matches;
+mod max;
 mod metric;
+mod min;
+mod nan;
 mod no_rows;
+mod not_in;
 mod not_null;
 mod nulls;
+mod outliers;
+mod profile;
+mod quantile;
 mod question;
 mod range;
+mod reconcile;
 mod references;
 mod rows;
+mod rule;
 mod scan;
+mod schema;
+mod select;
+mod split_duplicates;
+mod split_overlap;
+mod split_ratios;
+mod split_time;
+mod stddev;
+mod sum;
 #[path = "type.rs"]
 mod type_;
 mod unique;
+mod volume;
 
 pub use self::gates::{Gates, TableGates, parse, schema};
+pub use self::profile::profile;
 pub use self::question::{Answer, Judgement, On, Question, Target};
-pub use self::scan::run;
+pub use self::scan::{Setting, explain, run};
+pub use self::select::Selection;
 
 use serde::de::DeserializeOwned;
 
+use self::against::Against;
+use self::known::Known;
 use crate::catalogue::{Catalogue, Entry, Named};
 use crate::names::TableName;
-use crate::ports::postgres::catalog::Catalog;
 
 /// One data check. The type is the settings, the name and the work.
 pub trait Check: Send + Sync {
     /// What to ask the database; pure. `Err` says why the question cannot be asked.
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String>;
+    fn ask(&self, target: &Target, known: &Known) -> Result<Question, String>;
 
     /// What the answer means; pure.
     fn judge(&self, target: &Target, answer: &Answer) -> Judgement;
 
     /// A query for offending rows, asked only when there are some.
-    fn sample(&self, _: &Target, _: &Catalog) -> Option<String> {
+    fn sample(&self, _: &Target, _: &Known) -> Option<String> {
         None
     }
 
     /// Other tables that the question names.
     fn tables(&self) -> Vec<TableName> {
         Vec::new()
+    }
+
+    /// What it compares with.
+    fn against(&self) -> Option<&Against> {
+        None
     }
 
     /// A check of a table without rows would be a vacuous pass; few may judge one.
@@ -63,6 +106,21 @@ pub trait CheckType: Check + Named + DeserializeOwned + 'static {
     const ON: On;
     /// A list always means several checks of this kind.
     const REPEATS: bool = false;
+    /// The part of a group that it is.
+    const WITHIN: Option<Within> = None;
+    /// It wants to know which columns are listed, as a setting `listed`.
+    const WANTS_COLUMNS: bool = false;
+}
+
+/// A place in a group of checks that share settings: `split: {column: …, overlap: …}`.
+#[derive(Debug, Clone, Copy)]
+pub struct Within {
+    pub group: &'static str,
+    pub key: &'static str,
+    /// Settings that stand beside the key and belong to several parts.
+    pub shared: &'static [&'static str],
+    /// The value of the key is one setting, and not a map of them.
+    pub whole: bool,
 }
 
 /// A check in the catalogue.
@@ -70,6 +128,8 @@ pub struct Kind {
     pub entry: Entry<dyn Check>,
     pub on: On,
     pub repeats: bool,
+    pub within: Option<Within>,
+    pub wants_columns: bool,
 }
 
 fn kind<T: CheckType>() -> Kind {
@@ -81,7 +141,7 @@ fn kind<T: CheckType>() -> Kind {
         }
         Some(Box::new(check) as Box<dyn Check>)
     });
-    Kind { entry, on: T::ON, repeats: T::REPEATS }
+    Kind { entry, on: T::ON, repeats: T::REPEATS, within: T::WITHIN, wants_columns: T::WANTS_COLUMNS }
 }
 
 /// Every check, in the order in which a reader should meet them.
@@ -89,17 +149,45 @@ pub fn kinds() -> Vec<Kind> {
     vec![
         kind::<exists::Exists>(),
         kind::<columns::Columns>(),
+        kind::<schema::Schema>(),
         kind::<type_::Type>(),
         kind::<rows::Rows>(),
+        kind::<volume::Volume>(),
         kind::<not_null::NotNull>(),
         kind::<nulls::Nulls>(),
+        kind::<nan::Nan>(),
+        kind::<infinite::Infinite>(),
         kind::<unique::Unique>(),
         kind::<in_::In>(),
+        kind::<not_in::NotIn>(),
         kind::<range::Range>(),
+        kind::<matches::Matches>(),
+        kind::<format::Format>(),
+        kind::<length::Length>(),
+        kind::<expression::Expression>(),
+        kind::<min::Min>(),
+        kind::<max::Max>(),
+        kind::<avg::Avg>(),
+        kind::<sum::Sum>(),
+        kind::<stddev::Stddev>(),
+        kind::<quantile::Quantile>(),
+        kind::<distinct::Distinct>(),
+        kind::<outliers::Outliers>(),
         kind::<references::References>(),
         kind::<fresh::Fresh>(),
         kind::<no_rows::NoRows>(),
         kind::<metric::Metric>(),
+        kind::<reconcile::Reconcile>(),
+        kind::<split_ratios::SplitRatios>(),
+        kind::<split_overlap::SplitOverlap>(),
+        kind::<split_duplicates::SplitDuplicates>(),
+        kind::<split_time::SplitTime>(),
+        kind::<label_positive::LabelPositive>(),
+        kind::<label_balance::LabelBalance>(),
+        kind::<label_conflicts::LabelConflicts>(),
+        kind::<label_leakage::LabelLeakage>(),
+        kind::<categories::Categories>(),
+        kind::<drift::Drift>(),
     ]
 }
 
@@ -109,6 +197,7 @@ pub fn catalogue() -> Catalogue<dyn Check> {
 
 #[cfg(test)]
 mod test_support {
+    use super::question::Counts;
     use super::*;
     use crate::ports::postgres::catalog::{ColumnFacts, Table};
 
@@ -117,22 +206,35 @@ mod test_support {
         Target { table, column: column.map(str::to_owned), table_filter: None, filter: None }
     }
 
-    pub(super) fn catalog(columns: &[(&str, &str)]) -> Catalog {
-        let columns = columns
-            .iter()
-            .map(|(name, kind)| ColumnFacts { name: (*name).into(), type_name: (*kind).into(), base_type: (*kind).into(), is_enum: false })
-            .collect();
-        let mut catalog = Catalog::default();
-        catalog.tables.insert(TableName::parse("flights").expect("name"), Table { columns });
-        catalog
+    pub(super) fn known(columns: &[(&str, &str)]) -> Known {
+        let column = |(name, kind): &(&str, &str)| ColumnFacts {
+            name: (*name).into(),
+            type_name: (*kind).into(),
+            base_type: (*kind).into(),
+            is_enum: false,
+            deterministic: true,
+        };
+        let mut known = Known::default();
+        let table = Table { columns: columns.iter().map(column).collect(), oid: 1 };
+        known.catalog.tables.insert(target(None).table, table);
+        known
     }
 
     pub(super) fn settings<T: DeserializeOwned>(json: &str) -> T {
         serde_json::from_str(json).expect("settings")
     }
 
-    pub(super) fn answer(rows: u64, scan: &[&str], scalars: &[&str]) -> Answer {
+    pub(super) fn answer(rows: u64, scan: &[&str], singles: &[&str]) -> Answer {
         let texts = |values: &[&str]| values.iter().map(|v| (*v != "null").then(|| (*v).to_owned())).collect();
-        Answer { rows, scan: texts(scan), scalars: texts(scalars) }
+        Answer { rows, scan: texts(scan), singles: texts(singles), ..Answer::default() }
+    }
+
+    pub(super) fn keyed(rows: u64, numbers: [u64; 2]) -> Answer {
+        Answer { rows, keyed: Some(numbers), ..Answer::default() }
+    }
+
+    pub(super) fn tallied(counts: &[(&str, u64)]) -> Answer {
+        let counts: Counts = counts.iter().map(|(value, n)| (vec![Some((*value).to_owned())], *n)).collect();
+        Answer { rows: counts.iter().map(|(_, n)| n).sum(), tallies: vec![counts], ..Answer::default() }
     }
 }

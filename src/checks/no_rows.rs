@@ -1,11 +1,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::known::Known;
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::names::statement;
-use crate::ports::postgres::catalog::Catalog;
 use crate::units::Amount;
 
 /// A query of your own finds no rows.
@@ -38,20 +38,20 @@ pub(super) fn subquery(sql: &str, target: &Target) -> String {
 }
 
 impl Check for NoRows {
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        target.facts(catalog)?;
-        Ok(Question::scalar(format!("select count(*)::text from {} q", subquery(&self.sql, target))))
+    fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
+        target.facts(&known.catalog)?;
+        Ok(Question::single(format!("select count(*)::text from {} q", subquery(&self.sql, target))))
     }
 
     fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
         let limit = Limit { max: self.max, warn: self.warn };
-        match answer.scalar(0).and_then(|n| n.parse().ok()) {
+        match answer.single(0).and_then(|n| n.parse().ok()) {
             Some(found) => Judgement::new(limit.judge(found, answer.rows), limit.sentence(found, answer.rows, "found")),
             None => Judgement::broken("the server gave no count"),
         }
     }
 
-    fn sample(&self, target: &Target, _: &Catalog) -> Option<String> {
+    fn sample(&self, target: &Target, _: &Known) -> Option<String> {
         Some(format!("select * from {} q", subquery(&self.sql, target)))
     }
 
@@ -62,13 +62,13 @@ impl Check for NoRows {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::{catalog, settings, target};
+    use super::super::test_support::{known, settings, target};
     use super::*;
 
     #[test]
     fn the_table_is_put_in_and_a_comment_cannot_swallow_the_rest() {
         let check: NoRows = settings(r#"{"sql": "select 1 from {table} -- all;"}"#);
-        let question = check.ask(&target(None), &catalog(&[])).expect("question");
-        assert_eq!(question.scalars, ["select count(*)::text from (\nselect 1 from \"flights\" -- all\n) q"]);
+        let question = check.ask(&target(None), &known(&[])).expect("question");
+        assert_eq!(question.singles.iter().map(|s| s.exact.as_str()).collect::<Vec<_>>(), ["select count(*)::text from (\nselect 1 from \"flights\" -- all\n) q"]);
     }
 }

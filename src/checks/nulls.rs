@@ -1,10 +1,12 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::known::Known;
+use super::rule::Rule;
+use super::{CheckType, On, Target};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
-use crate::ports::postgres::catalog::Catalog;
+use crate::ports::postgres::catalog::ColumnFacts;
 
 /// At most so many NULLs, as a count or a share of the rows.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -20,30 +22,31 @@ impl CheckType for Nulls {
     const ON: On = On::Column;
 }
 
-impl Check for Nulls {
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        target.column_facts(catalog)?;
-        Ok(Question::scan([target.count(&format!("{} is null", target.column()))]))
+impl Rule for Nulls {
+    fn breach(&self, target: &Target, _: &ColumnFacts) -> Result<String, String> {
+        Ok(format!("{} is null", target.column()))
     }
 
-    fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
-        let nulls = answer.count(0);
-        let message = self.0.sentence(nulls, answer.rows, "are NULL");
-        let expected = format!("at most {}", self.0.max.unwrap_or(crate::units::Amount::Count(0)));
-        Judgement::new(self.0.judge(nulls, answer.rows), message).measured(crate::units::share(nulls, answer.rows), expected)
+    fn limit(&self) -> Limit {
+        self.0
     }
 
-    fn mistake(&self) -> Option<String> {
-        self.0.mistake()
+    fn words(&self) -> String {
+        "are NULL".into()
     }
 
-    fn sample(&self, target: &Target, catalog: &Catalog) -> Option<String> {
-        Some(target.rows_where(catalog, &format!("{} is null", target.column())))
+    fn ignores_nulls(&self) -> bool {
+        false
+    }
+
+    fn proof(&self, target: &Target, _: &ColumnFacts, known: &Known) -> Option<String> {
+        known.not_null(target).then(|| "the column's not null constraint".into())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Check as _;
     use super::super::test_support::{answer, settings, target};
     use super::*;
     use crate::outcome::Status;

@@ -4,6 +4,9 @@ use crate::mistakes::suggestion;
 use crate::names::{TableName, ident};
 use crate::outcome::Status;
 use crate::ports::postgres::catalog::{Catalog, ColumnFacts, Table};
+use crate::profile::TableProfile;
+
+use super::known::Known;
 
 /// What a check may be written on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,24 +27,115 @@ pub struct Target {
     pub filter: Option<String>,
 }
 
-/// Everything a check wants to know. The catalog has been read already.
+/// How the values of several groups become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fold {
+    Sum,
+    Min,
+    Max,
+    /// Not at all: a standard deviation has to see every row.
+    Whole,
+}
+
+/// One aggregate of the merged scan, in parts, so that the scan may take it a group at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Term {
+    pub fold: Fold,
+    pub call: String,
+    /// The check's own `where`.
+    pub filter: Option<String>,
+    /// What has to hold for a row to count.
+    pub when: Option<String>,
+    /// The one column that `when` reads: then it can be judged once for each value instead of once for each row.
+    pub of: Option<String>,
+    /// Judging it for every row would cost more than grouping the rows by that column.
+    pub costly: bool,
+    /// SQL around the aggregate's value.
+    pub finish: Option<[String; 2]>,
+}
+
+/// A query of one value. What `quick` answers with 0 is 0; anything else is asked again exactly.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Single {
+    pub quick: Option<String>,
+    pub exact: String,
+}
+
+/// What one look at every key answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Keys that occur more than once: answered with how many there are, and how many rows have them.
+    Duplicates { nulls_equal: bool },
+    /// Values that another table's column does not have: how many, and how many rows have a value.
+    Orphans { table: TableName, column: String },
+    /// Keys that occur in more than one of these groups: how many, and how many keys there are.
+    Shared { group: String, names: Vec<String> },
+}
+
+/// A question about keys: put to a stream of them where that is exact, else to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keyed {
+    pub ask: Ask,
+    /// SQL expressions of the key's parts.
+    pub key: Vec<String>,
+    /// Equal keys have equal bytes, so that they may be compared outside the server.
+    pub portable: bool,
+    /// The check's own `where`.
+    pub filter: Option<String>,
+    /// The same answer by the server: two numbers with a blank between them.
+    pub exact: String,
+    /// A cheaper query that is 0 when the first number is.
+    pub quick: Option<String>,
+}
+
+/// How often each value of some expressions occurs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// As text, at most a few thousand combinations.
+    pub by: Vec<String>,
+    pub filter: Option<String>,
+    /// How many different values are expected; unknown for a column that may hold anything.
+    pub size: Option<usize>,
+}
+
+/// Everything a check wants to know. The catalog has been read already.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Question {
     /// Aggregates over the table: merged with every other check's into one scan.
-    pub scan: Vec<String>,
-    /// Queries of one value: merged into one statement a table.
-    pub scalars: Vec<String>,
+    pub scan: Vec<Term>,
+    pub singles: Vec<Single>,
+    pub keyed: Option<Keyed>,
+    pub tallies: Vec<Tally>,
+    /// What each tally is about, for the check's own use.
+    pub names: Vec<String>,
+    /// What the answer is compared with.
+    pub reference: Option<TableProfile>,
+    /// What the catalog guarantees: the constraint's name. Nothing else is asked then, but whether there are rows.
+    pub proof: Option<String>,
+    /// A condition that no row may meet, in case the server's constraints can refute it.
+    pub refute: Option<String>,
 }
 
 impl Question {
-    pub fn scan(expressions: impl IntoIterator<Item = String>) -> Self {
-        Self { scan: expressions.into_iter().collect(), scalars: vec![] }
+    pub fn scan(terms: impl IntoIterator<Item = Term>) -> Self {
+        Self { scan: terms.into_iter().collect(), ..Self::default() }
     }
 
-    pub fn scalar(query: impl Into<String>) -> Self {
-        Self { scan: vec![], scalars: vec![query.into()] }
+    pub fn single(query: impl Into<String>) -> Self {
+        Self { singles: vec![Single { quick: None, exact: query.into() }], ..Self::default() }
+    }
+
+    pub fn keyed(keyed: Keyed) -> Self {
+        Self { keyed: Some(keyed), ..Self::default() }
+    }
+
+    pub fn proven(by: impl Into<String>) -> Self {
+        Self { proof: Some(by.into()), ..Self::default() }
     }
 }
+
+/// A value and how many rows have it.
+pub type Counts = Vec<(Vec<Option<String>>, u64)>;
 
 /// The values in the order of the question, as the server prints them.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +143,11 @@ pub struct Answer {
     /// Rows that the check looked at.
     pub rows: u64,
     pub scan: Vec<Option<String>>,
-    pub scalars: Vec<Option<String>>,
+    pub singles: Vec<Option<String>>,
+    pub keyed: Option<[u64; 2]>,
+    pub tallies: Vec<Counts>,
+    pub names: Vec<String>,
+    pub reference: Option<TableProfile>,
 }
 
 impl Answer {
@@ -57,8 +155,13 @@ impl Answer {
         self.scan.get(at).and_then(Option::as_deref).and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
-    pub fn scalar(&self, at: usize) -> Option<&str> {
-        self.scalars.get(at).and_then(Option::as_deref)
+    /// A number of the scan; nothing for NULL.
+    pub fn number(&self, at: usize) -> Option<f64> {
+        self.scan.get(at)?.as_deref()?.parse().ok()
+    }
+
+    pub fn single(&self, at: usize) -> Option<&str> {
+        self.singles.get(at).and_then(Option::as_deref)
     }
 }
 
@@ -68,16 +171,24 @@ pub struct Judgement {
     pub status: Status,
     pub message: String,
     pub measure: Option<(f64, String)>,
+    /// What it rests on, a line each.
+    pub evidence: Vec<String>,
 }
 
 impl Judgement {
     pub fn new(status: Status, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), measure: None }
+        Self { status, message: message.into(), measure: None, evidence: Vec::new() }
     }
 
     #[must_use]
     pub fn measured(mut self, value: f64, expected: impl Into<String>) -> Self {
         self.measure = Some((value, expected.into()));
+        self
+    }
+
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: Vec<String>) -> Self {
+        self.evidence = evidence;
         self
     }
 
@@ -87,7 +198,7 @@ impl Judgement {
 }
 
 impl Target {
-    /// The column, quoted. Column checks always have one.
+    /// The column as SQL. Column checks always have one.
     pub fn column(&self) -> String {
         ident(self.column.as_deref().unwrap_or_default())
     }
@@ -100,17 +211,29 @@ impl Target {
         }
     }
 
+    /// Rows of the scan that the check's filter keeps.
+    pub fn rows(&self) -> Term {
+        self.aggregate(Fold::Sum, "count(*)")
+    }
+
     /// Rows of the scan that the check's filter keeps and the predicate holds for.
-    pub fn count(&self, predicate: &str) -> String {
-        self.aggregate("count(*)", Some(predicate))
+    pub fn count(&self, predicate: impl Into<String>) -> Term {
+        Term { when: Some(predicate.into()), ..self.rows() }
+    }
+
+    /// The same for a predicate that reads the target's column and nothing else.
+    pub fn count_values(&self, predicate: impl Into<String>) -> Term {
+        Term { of: self.column.clone(), ..self.count(predicate) }
+    }
+
+    /// The same for a list or a pattern, which is dear to judge.
+    pub fn count_matches(&self, predicate: impl Into<String>) -> Term {
+        Term { costly: true, ..self.count_values(predicate) }
     }
 
     /// An aggregate over the rows that the check's filter keeps.
-    pub fn aggregate(&self, aggregate: &str, predicate: Option<&str>) -> String {
-        match all(&[self.filter.as_deref(), predicate]) {
-            Some(condition) => format!("{aggregate} filter (where {condition})"),
-            None => aggregate.to_owned(),
-        }
+    pub fn aggregate(&self, fold: Fold, call: impl Into<String>) -> Term {
+        Term { fold, call: call.into(), filter: self.filter.clone(), when: None, of: None, costly: false, finish: None }
     }
 
     /// `from t where …` with every filter and a predicate.
@@ -120,13 +243,25 @@ impl Target {
         format!("from {} t{condition}", self.table.quoted())
     }
 
-    /// Offending rows: the column, and the table's first column to find them by.
-    pub fn rows_where(&self, catalog: &Catalog, predicate: &str) -> String {
-        let first = self.facts(catalog).ok().and_then(|facts| facts.columns.first());
-        let mut columns: Vec<&str> = first.map(|c| c.name.as_str()).into_iter().chain(self.column.as_deref()).collect();
-        columns.dedup();
-        let list: Vec<String> = columns.into_iter().map(|c| format!("t.{}", ident(c))).collect();
-        format!("select {} {}", list.join(", "), self.selection(Some(predicate)))
+    /// Offending rows: the column, and the table's key to find them by.
+    pub fn rows_where(&self, known: &Known, predicate: &str) -> String {
+        let mut columns = known.key_of(&self.table);
+        columns.extend(self.column.clone().filter(|c| !columns.contains(c)));
+        self.rows_with(known, &columns, predicate)
+    }
+
+    /// These columns of offending rows; what is personal is not shown.
+    pub fn rows_with(&self, known: &Known, columns: &[String], predicate: &str) -> String {
+        format!("select {} {}", self.shown(known, columns), self.selection(Some(predicate)))
+    }
+
+    /// Columns of a result that people read.
+    pub fn shown(&self, known: &Known, columns: &[String]) -> String {
+        let one = |c: &String| match known.is_redacted(&self.table, c) {
+            true => format!("case when t.{0} is not null then '(redacted)' end as {0}", ident(c)),
+            false => format!("t.{}", ident(c)),
+        };
+        columns.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
     pub fn facts<'a>(&self, catalog: &'a Catalog) -> Result<&'a Table, String> {
@@ -138,7 +273,8 @@ impl Target {
     }
 }
 
-fn all(conditions: &[Option<&str>]) -> Option<String> {
+/// Conditions joined by `and`.
+pub fn all(conditions: &[Option<&str>]) -> Option<String> {
     let parts: Vec<String> = conditions.iter().flatten().map(|c| format!("({c})")).collect();
     (!parts.is_empty()).then(|| parts.join(" and "))
 }

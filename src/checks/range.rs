@@ -1,22 +1,25 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Number;
 
+use super::known::{Known, is_inexact, is_instant, is_number};
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
+use crate::names::literal;
 use crate::outcome::Status;
-use crate::ports::postgres::catalog::Catalog;
-use crate::units::{Amount, count};
+use crate::ports::postgres::catalog::ColumnFacts;
+use crate::scalar::Scalar;
+use crate::units::{Amount, count, share};
 
-/// Every value lies between these two, both included.
+/// Every value lies between these two, both included; `null` leaves a side open.
 ///
-/// NULL passes: see `not_null` for it. NaN is told apart: it lies in no range and fails as what it is.
+/// Of numbers, dates and timestamps. NULL passes: see `not_null` for it. NaN is told apart: it lies in no range and
+/// fails as what it is. A `check` constraint that rules the breach out proves it at no cost.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
     /// The smallest and the largest accepted value.
-    pub between: [Number; 2],
+    pub between: [Option<Scalar>; 2],
     /// More rows outside than this fail. Default: 0.
     pub max: Option<Amount>,
     /// More rows outside than this warn.
@@ -32,74 +35,126 @@ impl CheckType for Range {
     const ON: On = On::Column;
 }
 
-const NUMBERS: [&str; 6] = ["smallint", "integer", "bigint", "real", "double precision", "numeric"];
-
 impl Range {
     /// Bounds as they are written, so that large integers keep their digits; for `real` in its own precision, because
     /// 0.1 as double is less than 0.1 as real.
-    fn outside(&self, target: &Target, catalog: &Catalog) -> String {
-        let [low, high] = &self.between;
+    fn outside(&self, target: &Target, facts: &ColumnFacts) -> Result<String, String> {
         let column = target.column();
-        let cast = if target.column_facts(catalog).is_ok_and(|facts| facts.base_type == "real") { "::real" } else { "" };
-        format!("({column} < ({low}){cast} or {column} > ({high}){cast}) and {column} <> 'NaN'::float8")
+        let bound = |value: &Scalar| match value {
+            Scalar::Int(_) | Scalar::Float(_) if is_number(facts) => {
+                Ok(format!("({value}){}", if facts.base_type == "real" { "::real" } else { "" }))
+            }
+            Scalar::Text(text) if is_instant(facts) => Ok(format!("{}::{}", literal(text), facts.base_type)),
+            _ => Err(format!("`{value}` is no bound for {}, which is {}", target.subject(), facts.base_type)),
+        };
+        if !is_number(facts) && !is_instant(facts) {
+            return Err(format!("a range needs numbers or dates, and {} is {}", target.subject(), facts.base_type));
+        }
+        let mut sides = Vec::new();
+        for (sign, value) in ["<", ">"].iter().zip(&self.between) {
+            if let Some(value) = value {
+                sides.push(format!("{column} {sign} {}", bound(value)?));
+            }
+        }
+        let nan = if is_inexact(facts) { format!(" and {column} <> 'NaN'") } else { String::new() };
+        Ok(format!("({}){nan}", sides.join(" or ")))
+    }
+
+    fn limit(&self) -> Limit {
+        Limit { max: self.max, warn: self.warn }
+    }
+
+    fn words(&self) -> String {
+        match &self.between {
+            [Some(low), Some(high)] => format!("lie outside {low} to {high}"),
+            [Some(low), None] => format!("lie below {low}"),
+            [None, Some(high)] => format!("lie above {high}"),
+            [None, None] => String::new(),
+        }
     }
 }
 
 impl Check for Range {
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        let facts = target.column_facts(catalog)?;
-        let found = &facts.base_type;
-        if !NUMBERS.iter().any(|number| found.starts_with(number)) {
-            return Err(format!("a range needs a number, and {} is {}", target.subject(), facts.type_name));
-        }
+    fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
+        let facts = target.column_facts(&known.catalog)?;
+        let outside = self.outside(target, facts)?;
         let column = target.column();
-        let nan = format!("{column} = 'NaN'::float8");
-        Ok(Question::scan([target.count(&self.outside(target, catalog)), target.count(&nan), target.count(&format!("{column} is null"))]))
+        let nulls = target.count_values(format!("{column} is null"));
+        let nan = is_inexact(facts).then(|| format!("{column} = 'NaN'"));
+        let refute = nan.as_ref().map_or_else(|| outside.clone(), |nan| format!("({outside}) or {nan}"));
+        let terms = [Some(target.count_values(&outside)), Some(nulls), nan.map(|nan| target.count_values(nan))];
+        Ok(Question { refute: Some(refute), ..Question::scan(terms.into_iter().flatten()) })
     }
 
     fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
-        let limit = Limit { max: self.max, warn: self.warn };
-        let (outside, nan, nulls) = (answer.count(0), answer.count(1), answer.count(2));
-        let [low, high] = &self.between;
-        let mut message = limit.sentence(outside, answer.rows, &format!("lie outside {low} to {high}"));
+        let (outside, nulls, nan) = (answer.count(0), answer.count(1), answer.count(2));
+        let limit = self.limit();
+        let broken = outside + nan;
+        let mut message = limit.sentence(outside, answer.rows, &self.words());
+        if nan > 0 {
+            message = format!("{} NaN, which lie in no range, and {message}", count(nan));
+        }
         if nulls > 0 {
             message.push_str(&format!(" (nulls ignored: {})", count(nulls)));
         }
-        if nan > 0 {
-            message = format!("{} NaN, which lies in no range; {message}", count(nan));
-            return Judgement::new(Status::Failed, message);
-        }
-        Judgement::new(limit.judge(outside, answer.rows), message)
+        // NaN counts like a value outside.
+        let status =
+            if nan > 0 { limit.judge(broken, answer.rows).max(limit.judge(outside, answer.rows)) } else { limit.judge(outside, answer.rows) };
+        debug_assert!(status != Status::Broken);
+        Judgement::new(status, message).measured(share(broken, answer.rows), limit.expected())
     }
 
-    fn sample(&self, target: &Target, catalog: &Catalog) -> Option<String> {
-        Some(target.rows_where(catalog, &format!("({}) or {} = 'NaN'::float8", self.outside(target, catalog), target.column())))
+    fn sample(&self, target: &Target, known: &Known) -> Option<String> {
+        let facts = target.column_facts(&known.catalog).ok()?;
+        let outside = self.outside(target, facts).ok()?;
+        let column = target.column();
+        let nan = if is_inexact(facts) { format!(" or {column} = 'NaN'") } else { String::new() };
+        Some(target.rows_where(known, &format!("({outside}){nan}")))
     }
 
     fn mistake(&self) -> Option<String> {
-        let [low, high] = &self.between;
-        let none = (low.as_f64() > high.as_f64()).then(|| format!("nothing lies between {low} and {high}"));
-        none.or_else(|| Limit { max: self.max, warn: self.warn }.mistake())
+        let number = |value: &Option<Scalar>| match value {
+            #[expect(clippy::cast_precision_loss, reason = "for an order of magnitude")]
+            Some(Scalar::Int(n)) => Some(*n as f64),
+            Some(Scalar::Float(n)) => Some(*n),
+            _ => None,
+        };
+        let wrong = match &self.between {
+            [None, None] => Some("a range without bounds holds everything".to_owned()),
+            [low, high] => match (number(low), number(high)) {
+                (Some(l), Some(h)) if l > h => Some(format!("nothing lies between {l} and {h}")),
+                _ => None,
+            },
+        };
+        wrong.or_else(|| self.limit().mistake())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::{answer, catalog, settings, target};
+    use super::super::test_support::{answer, known, settings, target};
     use super::*;
 
     #[test]
     fn a_nan_fails_as_nan() {
         let range: Range = settings(r#"{"between": [0, 1]}"#);
-        let judged = range.judge(&target(Some("p")), &answer(10, &["0", "1", "0"], &[]));
+        let judged = range.judge(&target(Some("p")), &answer(10, &["0", "0", "1"], &[]));
         assert_eq!(judged.status, Status::Failed);
         assert!(judged.message.starts_with("1 NaN"), "{}", judged.message);
-        assert_eq!(range.judge(&target(Some("p")), &answer(10, &["0", "0", "4"], &[])).status, Status::Passed);
+        assert_eq!(range.judge(&target(Some("p")), &answer(10, &["0", "4", "0"], &[])).status, Status::Passed);
     }
 
     #[test]
-    fn text_has_no_range() {
-        let range: Range = settings(r#"{"between": [0, 1]}"#);
-        assert!(range.ask(&target(Some("p")), &catalog(&[("p", "text")])).is_err());
+    fn bounds_fit_the_type_and_a_side_may_be_open() {
+        let when = |json: &str, kind: &str| {
+            let range: Range = settings(json);
+            range.ask(&target(Some("p")), &known(&[("p", kind)])).map(|q| q.scan[0].when.clone().unwrap_or_default())
+        };
+        assert_eq!(when(r#"{"between": [0, null]}"#, "integer").expect("question"), "(\"p\" < (0))");
+        assert_eq!(when(r#"{"between": [null, 0.5]}"#, "real").expect("question"), "(\"p\" > (0.5)::real) and \"p\" <> 'NaN'");
+        assert_eq!(when(r#"{"between": ["2013-01-01", null]}"#, "date").expect("question"), "(\"p\" < '2013-01-01'::date)");
+        assert!(when(r#"{"between": [0, 1]}"#, "text").is_err() && when(r#"{"between": ["a", "b"]}"#, "integer").is_err());
+        assert!(settings::<Range>(r#"{"between": [null, null]}"#).mistake().is_some());
+        assert!(settings::<Range>(r#"{"between": [2, 1]}"#).mistake().is_some());
     }
 }

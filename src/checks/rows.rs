@@ -1,10 +1,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::known::Known;
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::bounds::Bounds;
 use crate::catalogue::Named;
-use crate::ports::postgres::catalog::Catalog;
 use crate::units::counted;
 
 /// The number of rows lies in these bounds.
@@ -24,15 +24,16 @@ impl CheckType for Rows {
 }
 
 impl Check for Rows {
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        target.facts(catalog).map(|_| Question::default())
+    fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
+        target.facts(&known.catalog).map(|_| Question::scan([target.rows()]))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "bounds on rows are far below 2^53")]
     fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
         let expected = self.0.sentence();
-        let status = self.0.judge(answer.rows as f64);
-        Judgement::new(status, format!("{}; {expected}", counted(answer.rows, "row"))).measured(answer.rows as f64, expected)
+        let rows = answer.count(0);
+        let status = self.0.judge(rows as f64);
+        Judgement::new(status, format!("{}; {expected}", counted(rows, "row"))).measured(rows as f64, expected)
     }
 
     fn judges_empty(&self) -> bool {
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn an_empty_table_is_below_any_least_number() {
         let rows: Rows = settings(r#"{"min": 1}"#);
-        assert_eq!(rows.judge(&target(None), &answer(0, &[], &[])).status, Status::Failed);
-        assert_eq!(rows.judge(&target(None), &answer(1, &[], &[])).status, Status::Passed);
+        assert_eq!(rows.judge(&target(None), &answer(0, &["0"], &[])).status, Status::Failed);
+        assert_eq!(rows.judge(&target(None), &answer(1, &["1"], &[])).status, Status::Passed);
     }
 }

@@ -1,10 +1,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::known::Known;
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
-use crate::ports::postgres::catalog::Catalog;
 
 /// The column has this type.
 ///
@@ -62,8 +62,8 @@ fn normal(name: &str) -> (String, Option<String>) {
 }
 
 impl Check for Type {
-    fn ask(&self, target: &Target, catalog: &Catalog) -> Result<Question, String> {
-        let found = &target.column_facts(catalog)?.type_name;
+    fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
+        let found = &target.column_facts(&known.catalog)?.type_name;
         let ((wanted, modifier), (base, actual)) = (normal(&self.is), normal(found));
         if wanted == base && (modifier.is_none() || modifier == actual) {
             Ok(Question::default())
@@ -83,12 +83,12 @@ impl Check for Type {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::{catalog, target};
+    use super::super::test_support::{known, target};
     use super::*;
 
     #[test]
     fn short_names_and_open_modifiers_are_understood() {
-        let fits = |wanted: &str, found: &str| Type { is: wanted.into() }.ask(&target(Some("c")), &catalog(&[("c", found)])).is_ok();
+        let fits = |wanted: &str, found: &str| Type { is: wanted.into() }.ask(&target(Some("c")), &known(&[("c", found)])).is_ok();
         assert!(fits("int", "integer") && fits("timestamptz", "timestamp with time zone") && fits("float8", "double precision"));
         assert!(fits("numeric", "numeric(12,4)") && fits("numeric(12, 4)", "numeric(12,4)") && fits("text[]", "text[]"));
         assert!(fits("timestamptz", "timestamp(3) with time zone"));

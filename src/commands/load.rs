@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Failure, Shell, logging};
+use crate::checks::Selection;
 use crate::config::{self, Config, Input};
 use crate::dataset::Dataset;
 use crate::mistakes::{Mistakes, nearest, suggestion};
@@ -110,6 +111,17 @@ impl Shell {
 }
 
 impl Loaded {
+    /// Narrows the checks down.
+    pub(super) fn select(&mut self, selection: &Selection) -> Result<(), Failure> {
+        if selection.is_everything() {
+            return Ok(());
+        }
+        if !self.plan.stages.iter().any(|planned| planned.kind.name == "check") && (!selection.only.is_empty() || !selection.tags.is_empty()) {
+            return Err(Failure::usage("--only and --tags select data gates, and `gates.data` does not run"));
+        }
+        self.plan.stages.iter_mut().try_for_each(|planned| planned.stage.select(selection)).map_err(Failure::usage)
+    }
+
     pub(super) fn address(&self, url: &crate::secret::Secret) -> Address {
         let database = &self.config.core.database;
         Address {

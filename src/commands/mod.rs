@@ -1,5 +1,6 @@
 //! One file a verb. Errors here end the program with their exit code; nothing else does.
 
+mod check;
 mod explain;
 mod load;
 mod logging;
@@ -18,7 +19,7 @@ use clap::Parser;
 use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, CommentWhen, Format, Global, RunArgs, StagesArg, When, with_inputs};
+use crate::cli::{Cli, Command, CommentWhen, DataVerb, Format, Global, RunArgs, StagesArg, When, with_inputs};
 use crate::outcome::exit;
 
 /// The process as the verbs see it.
@@ -102,7 +103,7 @@ async fn guarded(cli: Cli, env: BTreeMap<String, String>) -> u8 {
 async fn verb(shell: &Shell, command: Command) -> Outcome {
     match command {
         Command::Run(args) => run::run(shell, &args).await,
-        Command::Plan(only) => plan::plan(shell, &only),
+        Command::Plan { only, select } => plan::plan(shell, &only, &select),
         Command::Validate => validate::validate(shell),
         Command::Schema { of } => schema::schema(of),
         Command::Explain { name } => explain::explain(shell, name.as_deref()),
@@ -110,6 +111,12 @@ async fn verb(shell: &Shell, command: Command) -> Outcome {
             let only = StagesArg { stages: vec!["seed".into()] };
             run::run(shell, &RunArgs { only, bad_rows, comment: Some(CommentWhen::Never), ..RunArgs::default() }).await
         }
+        Command::Check { select, explain: true } => check::explain(shell, &select).await,
+        Command::Check { select, explain: false } => {
+            let only = StagesArg { stages: vec!["check".into()] };
+            run::run(shell, &RunArgs { only, select, comment: Some(CommentWhen::Never), ..RunArgs::default() }).await
+        }
+        Command::Data { verb: DataVerb::Profile { tables, out } } => check::profile(shell, &tables, &out).await,
         Command::Migrate { verb } => migrate::migrate(shell, &verb).await,
     }
 }

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use super::{Outcome, Shell, say};
-use crate::cli::StagesArg;
+use crate::cli::{SelectArgs, StagesArg};
 use crate::outcome::exit;
 use crate::pipeline::Planned;
 
-pub(super) fn plan(shell: &Shell, only: &StagesArg) -> Outcome {
-    let loaded = shell.load(&only.stages)?;
+pub(super) fn plan(shell: &Shell, only: &StagesArg, select: &SelectArgs) -> Outcome {
+    let mut loaded = shell.load(&only.stages)?;
+    loaded.select(&select.selection(&shell.env)?)?;
     let stages = &loaded.plan.stages;
     let needs = |p: &Planned| p.kind.needs.iter().filter(|n| stages.iter().any(|s| s.kind.name == **n)).copied().collect::<Vec<_>>();
     if shell.json() {

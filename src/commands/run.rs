@@ -11,7 +11,8 @@ use crate::report::{self, CommentPolicy, Delivered, Delivery, deliver};
 use crate::stages::Env;
 
 pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
-    let loaded = shell.load(&args.only.stages)?;
+    let mut loaded = shell.load(&args.only.stages)?;
+    loaded.select(&args.select.selection(&shell.env)?)?;
     let scratch = args.dry_run.then(tempfile::tempdir).transpose().map_err(Failure::broken)?;
     let env = environment(shell, args, &loaded, scratch.as_ref().map(tempfile::TempDir::path));
     if !args.dry_run {
@@ -45,6 +46,7 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
     args.token.iter().for_each(|token| mask.add(token));
     logging::set_mask(&mask);
     let mut env = Env::new(core.project.clone(), target, registry, workspace, core.report.dir.to_string(), shell.ci(), mask);
+    env.pool = core.database.pool;
     env.max_bad_rows = args.bad_rows.max_bad_rows;
     env.in_container = in_container(&shell.env);
     env.around = loaded.around(shell);

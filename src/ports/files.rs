@@ -1,7 +1,7 @@
 //! Files: read with an error that names them, written whole or not at all, owned by whoever owns the workspace.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -83,6 +83,7 @@ impl Workspace {
     pub fn read_folder(&self, relative: &str, ending: &str) -> Result<Vec<(String, String)>, FileError> {
         let folder = self.path(relative)?;
         let mut files = Vec::new();
+        let mut buffer = vec![0; 64 * 1024];
         for entry in fs::read_dir(&folder).map_err(|e| io(Path::new(relative), &e))? {
             let entry = entry.map_err(|e| io(Path::new(relative), &e))?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -96,7 +97,7 @@ impl Workspace {
                 Ok(kind) if kind.is_dir() => continue,
                 _ => self.path(&shown)?,
             };
-            files.push((name, text(fs::read(path).map_err(|e| io(Path::new(&shown), &e))?, &shown)?));
+            files.push((name, text(read_small(&path, &mut buffer).map_err(|e| io(Path::new(&shown), &e))?, &shown)?));
         }
         files.sort();
         Ok(files)
@@ -132,6 +133,20 @@ impl Workspace {
             all.update(format!("{} {}\n", sha256(&content), file.strip_prefix(&path).unwrap_or(&file).display()));
         }
         Ok((hex(&all.finalize()), size))
+    }
+}
+
+/// In as few calls as may be, since a folder can hold a thousand files: a read that leaves room in the buffer has met the
+/// file's end.
+fn read_small(path: &Path, buffer: &mut [u8]) -> std::io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    let mut content = Vec::new();
+    loop {
+        let n = file.read(buffer)?;
+        content.extend_from_slice(&buffer[..n]);
+        if n < buffer.len() {
+            return Ok(content);
+        }
     }
 }
 

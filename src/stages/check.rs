@@ -1,11 +1,13 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{Done, Env, Stage, StageType};
-use crate::checks::{self, Gates};
+use crate::checks::{self, Gates, Selection, Setting};
 use crate::mistakes::Mistakes;
 use crate::node::Node;
-use crate::outcome::StageReport;
+use crate::outcome::{Outcome, StageReport, Status};
 use crate::units::counted;
 
 /// Runs the data gates in one read-only snapshot, merged into as few statements as possible.
@@ -13,6 +15,9 @@ use crate::units::counted;
 pub(super) struct Check {
     #[schemars(skip)]
     gates: Gates,
+    /// Checks in the file, selected or not.
+    #[schemars(skip)]
+    all: usize,
 }
 
 impl StageType for Check {
@@ -21,7 +26,8 @@ impl StageType for Check {
     const NEEDS: &'static [&'static str] = &["connect", "migrate", "seed"];
 
     fn build(node: &Node, file: &str, mistakes: &mut Mistakes) -> Option<Self> {
-        Some(Self { gates: checks::parse(node, file, mistakes) })
+        let gates = checks::parse(node, file, mistakes);
+        Some(Self { all: gates.count(), gates })
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
@@ -40,11 +46,23 @@ impl Stage for Check {
         self.gates.tables.iter().map(line).collect()
     }
 
+    fn select(&mut self, selection: &Selection) -> Result<(), String> {
+        self.gates.select(selection)
+    }
+
     async fn run(&self, env: &Env, _: &[StageReport]) -> anyhow::Result<Done> {
-        let (outcomes, cost) = checks::run(env.database()?, &self.gates).await?;
+        if self.gates.tables.is_empty() {
+            let because = "no table falls into this shard";
+            return Ok(Done::new(vec![Outcome::new("data", "shard", Status::Skipped, because)], because));
+        }
+        let setting = Setting { pool: env.pool, read: &|path| env.workspace.read_text(path).map_err(|e| e.to_string()), history: BTreeMap::new() };
+        let (outcomes, cost) = checks::run(env.database()?, &self.gates, &setting).await?;
+        let selected = self.gates.count();
+        let of = if selected < self.all { format!(" of {}", self.all) } else { String::new() };
+        let proven = if cost.proven > 0 { format!(", {} proven by the catalog", cost.proven) } else { String::new() };
         let summary = format!(
-            "{} on {} in {}, one snapshot",
-            counted(outcomes.len() as u64, "check"),
+            "{}{of} on {} in {}, one snapshot{proven}",
+            counted(selected as u64, "check"),
             counted(self.gates.tables.len() as u64, "table"),
             counted(cost.statements as u64, "statement")
         );

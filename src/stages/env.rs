@@ -45,6 +45,8 @@ pub struct Env {
     pub ci: Ci,
     pub in_container: bool,
     pub mask: Mask,
+    /// Connections that a stage may use at once.
+    pub pool: usize,
     /// Bad rows that every seed may leave out.
     pub max_bad_rows: u64,
     /// What migrations are seen against.
@@ -67,6 +69,7 @@ impl Env {
             ci,
             in_container: false,
             mask,
+            pool: 1,
             max_bad_rows: 0,
             around: Around::default(),
             facts: Mutex::default(),

@@ -17,6 +17,7 @@ pub use self::seed::tasks as seed_tasks;
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use crate::checks::Selection;
 use crate::mistakes::Mistakes;
 use crate::node::Node;
 use crate::outcome::{Outcome, StageReport, Table};
@@ -44,6 +45,11 @@ impl Done {
 pub trait Stage: Send + Sync {
     /// What it would do, a line each; no I/O.
     fn describe(&self) -> Vec<String>;
+
+    /// Narrows it down to some of its checks, where it has some.
+    fn select(&mut self, _: &Selection) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Does it. A failed gate is an outcome; `Err` is what could not be evaluated.
     async fn run(&self, env: &Env, earlier: &[StageReport]) -> anyhow::Result<Done>;

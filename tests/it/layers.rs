@@ -32,13 +32,14 @@ const FLOORS: [(&str, u8); 24] = [
     ("node", 0),
     ("outcome", 0),
 ];
-const WORDS: [&str; 4] = ["scalar", "secret", "tls", "units"];
+const WORDS: [&str; 6] = ["profile", "scalar", "secret", "stats", "tls", "units"];
 
 /// What a floor may not use although it lies lower.
 const NOT: [(&str, &str); 3] = [("report", "config"), ("stages", "config"), ("deploy", "ports")];
 
 /// Client crates and their homes.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
+    ("statrs", &["stats"]),
     ("tokio_postgres", &["ports/postgres", "migrate", "checks", "dataset", "registry", "seed", "stages"]),
     ("deadpool_postgres", &["ports/postgres"]),
     ("polars", &["ports/frame", "quality"]),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tokio_postgres::Transaction;
+use tokio_postgres::GenericClient;
 
 use crate::names::TableName;
 
@@ -11,9 +11,10 @@ use crate::names::TableName;
 pub struct Table {
     /// In the table's order.
     pub columns: Vec<ColumnFacts>,
+    pub oid: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColumnFacts {
     pub name: String,
     /// As `format_type` prints it: `timestamp with time zone`, `numeric(12,4)`.
@@ -21,6 +22,8 @@ pub struct ColumnFacts {
     /// The same, of a domain what it is made of; without a modifier.
     pub base_type: String,
     pub is_enum: bool,
+    /// Equal texts are the same bytes: false under a case-insensitive collation.
+    pub deterministic: bool,
 }
 
 impl Table {
@@ -36,16 +39,18 @@ pub struct Catalog {
     pub known: Vec<String>,
 }
 
-pub async fn read(client: &Transaction<'_>, names: &[TableName]) -> Result<Catalog, tokio_postgres::Error> {
+pub async fn read(client: &impl GenericClient, names: &[TableName]) -> Result<Catalog, tokio_postgres::Error> {
     let quoted: Vec<String> = names.iter().map(TableName::quoted).collect();
     let rows = client
         .query(
             "select x.at::int, a.attname, format_type(a.atttypid, a.atttypmod), \
-             format_type(coalesce(nullif(d.typbasetype, 0), a.atttypid), null), d.typtype = 'e' \
+             format_type(coalesce(nullif(d.typbasetype, 0), a.atttypid), null), d.typtype = 'e', \
+             coalesce((to_jsonb(l) ->> 'collisdeterministic')::bool, true), c.oid \
              from unnest($1::text[]) with ordinality x(name, at) \
              join pg_class c on c.oid = to_regclass(x.name) and c.relkind in ('r', 'p', 'v', 'm', 'f') \
              left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped \
              left join pg_type d on d.oid = a.atttypid \
+             left join pg_collation l on l.oid = a.attcollation \
              order by x.at, a.attnum",
             &[&quoted],
         )
@@ -54,15 +59,17 @@ pub async fn read(client: &Transaction<'_>, names: &[TableName]) -> Result<Catal
     for row in rows {
         let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or(1);
         let table = tables.entry(names[at - 1].clone()).or_default();
+        table.oid = row.get(6);
         if let Some(name) = row.get::<_, Option<String>>(1) {
-            table.columns.push(ColumnFacts { name, type_name: row.get(2), base_type: row.get(3), is_enum: row.get(4) });
+            let (type_name, base_type) = (row.get(2), row.get(3));
+            table.columns.push(ColumnFacts { name, type_name, base_type, is_enum: row.get(4), deterministic: row.get(5) });
         }
     }
     let known = if tables.len() < names.len() { all_tables(client).await? } else { Vec::new() };
     Ok(Catalog { tables, known })
 }
 
-async fn all_tables(client: &Transaction<'_>) -> Result<Vec<String>, tokio_postgres::Error> {
+async fn all_tables(client: &impl GenericClient) -> Result<Vec<String>, tokio_postgres::Error> {
     let rows = client
         .query(
             "select case when pg_table_is_visible(c.oid) then c.relname::text else n.nspname || '.' || c.relname end \

@@ -1,7 +1,7 @@
-//! COPY: columns out of the binary stream.
+//! COPY: rows and columns out of the binary stream.
 
 use bytes::{Buf, Bytes};
-use futures_util::{TryStreamExt, pin_mut};
+use futures_util::{Stream, TryStreamExt, pin_mut};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
@@ -29,31 +29,65 @@ pub async fn copy_out(client: &Transaction<'_>, query: &str) -> Result<Export, C
     let list: Vec<String> = builders.iter().map(Builder::select).collect();
     let copy = format!("copy (select {} from (\n{query}\n) q) to stdout (format binary)", list.join(", "));
     let stream = client.copy_out(&copy).await?;
-    pin_mut!(stream);
-    let mut pending = Bytes::new();
-    let mut header_seen = false;
-    while let Some(chunk) = stream.try_next().await? {
-        pending = if pending.is_empty() { chunk } else { [pending, chunk].concat().into() };
-        if !header_seen {
-            header_seen = read_header(&mut pending)?;
-        }
-        // tokio-postgres hands over whole messages, and the server sends a row a message.
-        while header_seen && read_row(&mut pending, &mut builders)? {}
-    }
+    each_row(stream, builders.len(), |row| builders.iter_mut().enumerate().try_for_each(|(i, builder)| builder.push(row.get(i)))).await?;
     let as_text = builders.iter().filter(|b| b.cast).map(|b| b.column.name.clone()).collect();
     Ok(Export { columns: builders.into_iter().map(|b| b.column).collect(), as_text })
+}
+
+/// One row of a binary COPY.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    bytes: &'a [u8],
+    /// Where each value lies; NULL lies nowhere.
+    spans: &'a [Option<(usize, usize)>],
+}
+
+impl<'a> Row<'a> {
+    pub fn new(bytes: &'a [u8], spans: &'a [Option<(usize, usize)>]) -> Self {
+        Self { bytes, spans }
+    }
+
+    pub fn get(&self, at: usize) -> Option<&'a [u8]> {
+        self.spans[at].map(|(from, to)| &self.bytes[from..to])
+    }
+}
+
+/// Hands over a binary COPY row by row, without keeping any. A stream that ends early is an error, not a short table.
+pub async fn each_row(
+    stream: impl Stream<Item = Result<Bytes, tokio_postgres::Error>>,
+    fields: usize,
+    mut row: impl FnMut(Row<'_>) -> Result<(), CopyOutError>,
+) -> Result<(), CopyOutError> {
+    pin_mut!(stream);
+    let mut spans = vec![None; fields];
+    let (mut header_seen, mut ended) = (false, false);
+    // tokio-postgres hands over whole messages; the server sends a row a message, and the header with the first.
+    while let Some(mut chunk) = stream.try_next().await? {
+        if !header_seen {
+            read_header(&mut chunk)?;
+            header_seen = true;
+        }
+        let mut rest = &chunk[..];
+        while !rest.is_empty() && !ended {
+            match read_row(rest, &mut spans)? {
+                Some(length) => {
+                    row(Row::new(rest, &spans))?;
+                    rest = &rest[length..];
+                }
+                None => ended = true,
+            }
+        }
+    }
+    if ended { Ok(()) } else { Err(short("the table")) }
 }
 
 fn short(what: &str) -> CopyOutError {
     CopyOutError::Stream(format!("it ends in the middle of {what}"))
 }
 
-fn read_header(bytes: &mut Bytes) -> Result<bool, CopyOutError> {
+fn read_header(bytes: &mut Bytes) -> Result<(), CopyOutError> {
     const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
-    if bytes.len() < SIGNATURE.len() + 8 {
-        return Ok(false);
-    }
-    if !bytes.starts_with(SIGNATURE) {
+    if !bytes.starts_with(SIGNATURE) || bytes.len() < SIGNATURE.len() + 8 {
         return Err(CopyOutError::Stream("it does not start with the signature of the binary format".into()));
     }
     bytes.advance(SIGNATURE.len() + 4);
@@ -62,36 +96,31 @@ fn read_header(bytes: &mut Bytes) -> Result<bool, CopyOutError> {
         return Err(short("its header"));
     }
     bytes.advance(extension);
-    Ok(true)
+    Ok(())
 }
 
-/// One row; false at the end of the stream or when no whole row is here yet.
-fn read_row(bytes: &mut Bytes, builders: &mut [Builder]) -> Result<bool, CopyOutError> {
-    if bytes.len() < 2 {
-        return Ok(false);
-    }
-    let fields = i16::from_be_bytes([bytes[0], bytes[1]]);
+/// Where the values of the row at the front lie, and its length; nothing for the mark at the end of the stream.
+fn read_row(bytes: &[u8], spans: &mut [Option<(usize, usize)>]) -> Result<Option<usize>, CopyOutError> {
+    let Some((head, _)) = bytes.split_first_chunk::<2>() else { return Err(short("a row")) };
+    let fields = i16::from_be_bytes(*head);
     if fields == -1 {
-        bytes.clear();
-        return Ok(false);
+        return Ok(None);
     }
-    if usize::try_from(fields).ok() != Some(builders.len()) {
-        return Err(CopyOutError::Stream(format!("a row has {fields} fields instead of {}", builders.len())));
+    if usize::try_from(fields).ok() != Some(spans.len()) {
+        return Err(CopyOutError::Stream(format!("a row has {fields} fields instead of {}", spans.len())));
     }
-    bytes.advance(2);
-    for builder in builders {
-        if bytes.len() < 4 {
-            return Err(short("a row"));
-        }
-        let length = bytes.get_i32();
-        let value = match usize::try_from(length) {
+    let mut at = 2;
+    for span in spans {
+        let Some(head) = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()) else { return Err(short("a row")) };
+        at += 4;
+        *span = match usize::try_from(i32::from_be_bytes(*head)) {
             Err(_) => None,
-            Ok(length) if length <= bytes.len() => Some(bytes.split_to(length)),
+            Ok(length) if at + length <= bytes.len() => Some((at, at + length)),
             Ok(_) => return Err(short("a value")),
         };
-        builder.push(value.as_deref())?;
+        at = span.map_or(at, |(_, to)| to);
     }
-    Ok(true)
+    Ok(Some(at))
 }
 
 struct Builder {
@@ -171,10 +200,11 @@ mod tests {
 
     #[test]
     fn a_torn_stream_is_an_error_not_a_short_table() {
-        let mut builders = [Builder::new("n", &Type::INT4)];
-        let mut torn = Bytes::from_static(&[0, 1, 0, 0, 0, 4, 0, 0]);
-        assert!(read_row(&mut torn, &mut builders).is_err());
-        let mut wrong_width = Bytes::from_static(&[0, 1, 0, 0, 0, 2, 0, 0]);
-        assert!(read_row(&mut wrong_width, &mut builders).is_err());
+        let mut spans = [None];
+        assert!(read_row(&[0, 1, 0, 0, 0, 4, 0, 0], &mut spans).is_err());
+        assert!(read_row(&[0, 1, 0], &mut spans).is_err());
+        assert!(read_row(&[0, 1, 0, 0, 0, 2, 0, 0], &mut [None, None]).is_err());
+        assert_eq!(read_row(&[0, 1, 0, 0, 0, 2, 7, 7, 9], &mut spans).expect("row"), Some(8));
+        assert_eq!(spans, [Some((6, 8))]);
     }
 }

@@ -53,6 +53,12 @@ impl PgError {
         matches!(self.trouble, Trouble::Lost(_))
     }
 
+    /// Whether a second try may succeed where this one did not: the connection was lost, or the server chose another
+    /// transaction over this one (a serialisation failure, a deadlock, a conflict with recovery on a replica).
+    pub fn may_be_tried_again(&self) -> bool {
+        self.may_pass() || matches!(&self.trouble, Trouble::Statement(text) if text.contains("(40001)") || text.contains("(40P01)"))
+    }
+
     /// Whether the statement itself is wrong, rather than the way to the server.
     pub fn is_statement(&self) -> bool {
         matches!(self.trouble, Trouble::Statement(_))

@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod copy;
 mod error;
+pub mod evidence;
 pub mod kind;
 pub mod rows;
 pub mod scratch;
