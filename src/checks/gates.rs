@@ -22,6 +22,11 @@ pub struct Gates {
 }
 
 impl Gates {
+    /// The checks whose measures are remembered, by their paths.
+    pub fn with_history(&self) -> Vec<String> {
+        self.tables.iter().flat_map(|table| &table.checks).filter(|planned| planned.check.has_history()).map(Planned::path).collect()
+    }
+
     /// How many checks there are.
     pub fn count(&self) -> usize {
         self.tables.iter().map(|table| table.checks.len()).sum()

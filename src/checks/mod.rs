@@ -2,6 +2,7 @@
 
 mod against;
 mod aggregate;
+mod anomaly;
 mod avg;
 mod categories;
 mod columns;
@@ -13,6 +14,7 @@ mod expression;
 mod format;
 mod fresh;
 mod gates;
+pub mod history;
 #[path = "in.rs"]
 mod in_;
 mod infinite;
@@ -57,7 +59,7 @@ mod volume;
 pub use self::gates::{Gates, TableGates, parse, schema};
 pub use self::profile::profile;
 pub use self::question::{Answer, Judgement, On, Question, Target};
-pub use self::scan::{Setting, explain, run};
+pub use self::scan::{Looked, Setting, explain, run};
 pub use self::select::Selection;
 
 use serde::de::DeserializeOwned;
@@ -88,6 +90,11 @@ pub trait Check: Send + Sync {
     /// What it compares with.
     fn against(&self) -> Option<&Against> {
         None
+    }
+
+    /// Its measure is remembered from run to run.
+    fn has_history(&self) -> bool {
+        false
     }
 
     /// A check of a table without rows would be a vacuous pass; few may judge one.
@@ -153,6 +160,7 @@ pub fn kinds() -> Vec<Kind> {
         kind::<type_::Type>(),
         kind::<rows::Rows>(),
         kind::<volume::Volume>(),
+        kind::<anomaly::Anomaly>(),
         kind::<not_null::NotNull>(),
         kind::<nulls::Nulls>(),
         kind::<nan::Nan>(),

@@ -69,6 +69,9 @@ mod tests {
     fn the_table_is_put_in_and_a_comment_cannot_swallow_the_rest() {
         let check: NoRows = settings(r#"{"sql": "select 1 from {table} -- all;"}"#);
         let question = check.ask(&target(None), &known(&[])).expect("question");
-        assert_eq!(question.singles.iter().map(|s| s.exact.as_str()).collect::<Vec<_>>(), ["select count(*)::text from (\nselect 1 from \"flights\" -- all\n) q"]);
+        assert_eq!(
+            question.singles.iter().map(|s| s.exact.as_str()).collect::<Vec<_>>(),
+            ["select count(*)::text from (\nselect 1 from \"flights\" -- all\n) q"]
+        );
     }
 }

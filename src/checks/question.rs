@@ -103,6 +103,8 @@ pub struct Tally {
 pub struct Question {
     /// Aggregates over the table: merged with every other check's into one scan.
     pub scan: Vec<Term>,
+    /// More terms, asked only when the first of the scan is not 0; their values follow the scan's.
+    pub detail: Vec<Term>,
     pub singles: Vec<Single>,
     pub keyed: Option<Keyed>,
     pub tallies: Vec<Tally>,
@@ -148,6 +150,8 @@ pub struct Answer {
     pub tallies: Vec<Counts>,
     pub names: Vec<String>,
     pub reference: Option<TableProfile>,
+    /// What this check measured in earlier runs, the latest first.
+    pub history: Vec<f64>,
 }
 
 impl Answer {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{Done, Env, Stage, StageType};
-use crate::checks::{self, Gates, Selection, Setting};
+use crate::checks::{self, Gates, Looked, Selection, Setting, history};
 use crate::mistakes::Mistakes;
 use crate::node::Node;
 use crate::outcome::{Outcome, StageReport, Status};
@@ -55,8 +55,18 @@ impl Stage for Check {
             let because = "no table falls into this shard";
             return Ok(Done::new(vec![Outcome::new("data", "shard", Status::Skipped, because)], because));
         }
-        let setting = Setting { pool: env.pool, read: &|path| env.workspace.read_text(path).map_err(|e| e.to_string()), history: BTreeMap::new() };
-        let (outcomes, cost) = checks::run(env.database()?, &self.gates, &setting).await?;
+        let remembered = self.gates.with_history();
+        let store = if remembered.is_empty() { None } else { Some(env.registry_with_own_tables().await?) };
+        let history = match &store {
+            Some(server) => history::load(server, &env.project, &remembered).await?,
+            None => BTreeMap::new(),
+        };
+        let read = |path: &str| env.workspace.read_text(path).map_err(|e| e.to_string());
+        let Looked { outcomes, cost, measures } =
+            checks::run(env.database()?, &self.gates, &Setting { pool: env.pool, read: &read, history }).await?;
+        if let Some(server) = &store {
+            history::record(server, &env.project, &measures, env.ci.run_url.as_deref(), env.ci.commit.as_deref()).await?;
+        }
         let selected = self.gates.count();
         let of = if selected < self.all { format!(" of {}", self.all) } else { String::new() };
         let proven = if cost.proven > 0 { format!(", {} proven by the catalog", cost.proven) } else { String::new() };

@@ -98,6 +98,14 @@ impl Env {
         Ok(server)
     }
 
+    /// The registry's database, or without one the database itself, with the tool's own tables in it.
+    pub async fn registry_with_own_tables(&self) -> anyhow::Result<Postgres> {
+        let Some(address) = &self.registry else { return Ok(self.database_with_own_tables().await?.clone()) };
+        let registry = Postgres::connect(address, |why| tracing::info!("waiting for the registry: {why}")).await?;
+        own_tables(&registry).await?;
+        Ok(registry)
+    }
+
     pub fn facts(&self) -> Facts {
         self.facts.lock().map(|facts| facts.clone()).unwrap_or_default()
     }

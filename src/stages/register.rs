@@ -5,12 +5,10 @@ use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};
 
-use super::env::own_tables;
 use super::{Done, Env, Stage, StageType, Target};
 use crate::mistakes::Mistakes;
 use crate::node::Node;
 use crate::outcome::{Outcome, StageReport, Status};
-use crate::ports::postgres::Postgres;
 use crate::registry::{Model, NewVersion, register};
 
 /// Records the model as a version in the registry: its artifact, the exact data, the schema, the code and every gate.
@@ -60,15 +58,7 @@ impl Stage for Register {
             metrics: metrics(earlier),
             gates: gates(earlier),
         };
-        let own;
-        let server = match &env.registry {
-            Some(address) => {
-                own = Postgres::connect(address, |why| tracing::info!("waiting for the registry: {why}")).await?;
-                own_tables(&own).await?;
-                &own
-            }
-            None => env.database_with_own_tables().await?,
-        };
+        let server = env.registry_with_own_tables().await?;
         let mut client = server.client().await?;
         let doing = |e: tokio_postgres::Error| server.error("registering the model", &e);
         let transaction = client.transaction().await.map_err(doing)?;

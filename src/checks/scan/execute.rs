@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
-use super::keys::{Counter, Parents, hash};
+use super::keys::Counter;
+use super::parents::Gathering;
 use super::plan::{Job, Plan, Work};
 use super::statement::{self, Stream};
 use crate::checks::question::{Answer, Ask, Counts, Keyed, Question, Single, Tally};
@@ -60,6 +61,7 @@ impl Results {
             keyed: places.keyed.map(|at| self.keyed[at].clone()).transpose()?,
             tallies: places.tallies.iter().map(|at| self.counts[*at].clone()).collect::<Result<_, _>>()?,
             names: question.names.clone(),
+            history: Vec::new(),
             reference: question.reference.clone(),
         })
     }
@@ -275,12 +277,12 @@ async fn stream(session: &mut Session, from: &str, questions: &[Keyed]) -> Resul
     for (question, places) in questions.iter().zip(&stream.places) {
         let parents = match &question.ask {
             Ask::Orphans { table, column } => {
-                let mut found = Parents::default();
-                let sound = copied(session, &parents(table, column), 1, |row| found.extend(row.get(0).map(hash))).await?;
+                let mut found = Gathering::default();
+                let sound = copied(session, &parents(table, column), 1, |row| row.get(0).into_iter().for_each(|value| found.add(value))).await?;
                 if !sound {
                     return Ok(None);
                 }
-                Some(found)
+                Some(found.finish())
             }
             _ => None,
         };

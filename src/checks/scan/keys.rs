@@ -1,10 +1,8 @@
 //! Questions about keys, answered from one stream of them: uniqueness, references and overlap without a second scan.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::parents::{Gathering, Parents};
 use super::statement::KeyPlaces;
 use crate::checks::question::Ask;
 use crate::ports::postgres::copy::Row;
@@ -33,36 +31,11 @@ enum State {
     },
 }
 
-/// The values of a parent column, by their hashes.
-pub type Parents = HashSet<u64, BuildHasherDefault<Hashed>>;
-
-/// The keys of this set are hashes already.
-#[derive(Default)]
-pub struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64(bytes);
-    }
-
-    fn write_u64(&mut self, n: u64) {
-        self.0 = n;
-    }
-}
-
-pub fn hash(value: &[u8]) -> u64 {
-    xxh3_64(value)
-}
-
 impl Counter {
     pub fn new(ask: &Ask, places: KeyPlaces, parents: Option<Parents>) -> Self {
         let state = match ask {
             Ask::Duplicates { nulls_equal } => State::Duplicates { nulls_equal: *nulls_equal, hashes: Vec::new() },
-            Ask::Orphans { .. } => State::Orphans { parents: parents.unwrap_or_default(), orphans: 0, rows: 0 },
+            Ask::Orphans { .. } => State::Orphans { parents: parents.unwrap_or_else(|| Gathering::default().finish()), orphans: 0, rows: 0 },
             Ask::Shared { names, .. } => State::Shared { hashes: Vec::new(), bits: (names.len() as u128 + 1).next_power_of_two() - 1 },
         };
         Self { places, state }
@@ -85,7 +58,7 @@ impl Counter {
             State::Orphans { parents, orphans, rows } => {
                 if let Some(value) = row.get(key[0]) {
                     *rows += 1;
-                    *orphans += u64::from(!parents.contains(&hash(value)));
+                    *orphans += u64::from(!parents.contains(value));
                 }
             }
             State::Shared { hashes, bits } => {
@@ -204,9 +177,10 @@ mod tests {
     #[test]
     fn orphans_have_no_parent_and_null_refers_to_nothing() {
         let ask = Ask::Orphans { table: crate::names::TableName::parse("p").expect("name"), column: "id".into() };
-        let parents: Parents = [hash(b"1"), hash(b"2")].into_iter().collect();
+        let mut parents = Gathering::default();
+        [b"1", b"2"].iter().for_each(|value| parents.add(*value));
         let rows: [&[Option<&[u8]>]; 4] = [&[Some(b"1")], &[Some(b"3")], &[Some(b"3")], &[None]];
-        assert_eq!(seen(&ask, KeyPlaces { key: vec![0], ..KeyPlaces::default() }, Some(parents), &rows), [2, 3]);
+        assert_eq!(seen(&ask, KeyPlaces { key: vec![0], ..KeyPlaces::default() }, Some(parents.finish()), &rows), [2, 3]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod execute;
 mod keys;
+mod parents;
 mod plan;
 mod statement;
 
@@ -32,35 +33,46 @@ pub struct Cost {
     pub proven: usize,
 }
 
+/// Everything that one look at the data gives.
+#[derive(Debug)]
+pub struct Looked {
+    pub outcomes: Vec<Outcome>,
+    pub cost: Cost,
+    /// What is remembered for the next run, by the check's path.
+    pub measures: Vec<(String, f64)>,
+}
+
 const SAMPLES: usize = 5;
 /// Characters of a row that is shown.
 const WIDEST: usize = 500;
 
 /// Every outcome, also of what could not be evaluated. Only a lost server is an error, and only when a second and a
 /// third look at it fail too: each look is a new snapshot, so that no report mixes two.
-pub async fn run(server: &Postgres, gates: &Gates, setting: &Setting<'_>) -> Result<(Vec<Outcome>, Cost), PgError> {
+pub async fn run(server: &Postgres, gates: &Gates, setting: &Setting<'_>) -> Result<Looked, PgError> {
     let retry = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(2);
     let told = |error: &PgError, _| tracing::warn!("{error}; the checks begin again");
     (|| look(server, gates, setting)).retry(retry).when(PgError::may_be_tried_again).notify(told).await
 }
 
-async fn look(server: &Postgres, gates: &Gates, setting: &Setting<'_>) -> Result<(Vec<Outcome>, Cost), PgError> {
+async fn look(server: &Postgres, gates: &Gates, setting: &Setting<'_>) -> Result<Looked, PgError> {
     let mut session = Session::open(server, None).await?;
     let known = prepared(server, &mut session, gates, setting).await?;
+    let started = Instant::now();
     let mut tables = ask(gates, &known);
+    let asking = started.elapsed();
     refute(&mut session, &mut tables, &known).await?;
-    let planning = Instant::now();
+    let started = Instant::now();
     let plan = Plan::new(&tables, &known);
-    tracing::debug!(jobs = plan.jobs.len(), elapsed = ?planning.elapsed(), "planned the checks");
+    tracing::debug!(jobs = plan.jobs.len(), elapsed = ?(asking + started.elapsed()), "planned the checks");
     let places = plan.places.clone();
     let (session, results) = execute(server, session, plan, setting.pool).await?;
-    let mut report = Report { session, known: &known, results, places, outcomes: Vec::new(), proven: 0, at: 0 };
+    let mut report = Report { session, known: &known, results, places, outcomes: Vec::new(), measures: Vec::new(), proven: 0, at: 0 };
     for (table, asked) in &tables {
         report.table(table, asked).await?;
     }
     let cost = Cost { statements: report.results.statements, connections: report.results.connections, proven: report.proven };
     report.session.client.batch_execute("commit").await.map_err(|e| server.error("closing the snapshot", &e))?;
-    Ok((report.outcomes, cost))
+    Ok(Looked { outcomes: report.outcomes, cost, measures: report.measures })
 }
 
 /// What the checks need from outside.
@@ -220,6 +232,7 @@ struct Report<'a> {
     results: Results,
     places: Vec<plan::Places>,
     outcomes: Vec<Outcome>,
+    measures: Vec<(String, f64)>,
     proven: usize,
     at: usize,
 }
@@ -234,10 +247,19 @@ impl Report<'_> {
                 Err(why) => unanswerable(planned, why, exists, self.known),
                 Ok(question) => match self.results.answer(&self.places[at], question) {
                     Err(why) => Judgement::broken(format!("could not be evaluated: {why}")),
-                    Ok(answer) => judge(planned, question, &answer, table.allow_empty),
+                    Ok(mut answer) => {
+                        if !question.detail.is_empty() && answer.count(0) > 0 {
+                            answer.scan.extend(self.detail(planned, question).await?);
+                        }
+                        let history = self.known.history.get(&planned.path()).cloned().unwrap_or_default();
+                        judge(planned, question, &Answer { history, ..answer }, table.allow_empty)
+                    }
                 },
             };
             self.proven += usize::from(question.as_ref().is_ok_and(|q| q.proof.is_some()));
+            if let (Some((value, _)), true) = (&judged.measure, planned.check.has_history()) {
+                self.measures.push((planned.path(), *value));
+            }
             let samples = match judged.status {
                 Status::Failed | Status::Warned if question.is_ok() => self.samples(planned).await?,
                 _ => vec![],
@@ -246,6 +268,13 @@ impl Report<'_> {
             self.outcomes.push(outcome(planned, judged, samples).took(elapsed));
         }
         Ok(())
+    }
+
+    /// What only matters once something is wrong.
+    async fn detail(&mut self, planned: &Planned, question: &Question) -> Result<Vec<Option<String>>, PgError> {
+        let from = super::Target { filter: None, ..planned.target.clone() }.selection(None);
+        let scan = statement::Scan { from, terms: question.detail.clone(), groups: vec![] };
+        Ok(self.session.row(&scan.sql(0, question.detail.len())).await?.unwrap_or_default())
     }
 
     /// A few offending rows, as the server writes them.

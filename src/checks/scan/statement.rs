@@ -23,7 +23,8 @@ impl Scan {
         let by: Vec<String> = (1..=inner.len()).map(|n| n.to_string()).collect();
         inner.push("count(*) as \"mlops.n\"".into());
         let mut outer = Vec::new();
-        for (i, term) in terms.iter().enumerate() {
+        let mut made: Vec<String> = Vec::new();
+        for term in terms {
             let of_group = term.filter.is_none() && term.call == "count(*)";
             let folded = match (&term.when, &term.of) {
                 (None, _) if of_group => "coalesce(sum(t.\"mlops.n\"), 0)".to_owned(),
@@ -31,7 +32,13 @@ impl Scan {
                     format!("coalesce(sum(t.\"mlops.n\") filter (where {when}), 0)")
                 }
                 _ => {
-                    inner.push(format!("{} as \"mlops.{i}\"", term.plain()));
+                    let plain = term.plain();
+                    // Two terms may finish one aggregate in two ways.
+                    let i = made.iter().position(|known| *known == plain).unwrap_or_else(|| {
+                        inner.push(format!("{plain} as \"mlops.{}\"", made.len()));
+                        made.push(plain);
+                        made.len() - 1
+                    });
                     match term.fold {
                         Fold::Sum if term.call.starts_with("count(") => format!("coalesce(sum(t.\"mlops.{i}\"), 0)"),
                         Fold::Sum | Fold::Whole => format!("sum(t.\"mlops.{i}\")"),

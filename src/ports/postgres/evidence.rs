@@ -41,7 +41,7 @@ pub struct Reference {
 
 /// Read through JSON, so that a catalog column that only newer servers have needs no version switch.
 const PROOFS: &str = "\
-    select c.oid, 'rows', null, null, c.reltuples::float8, null, null, false from pg_class c where c.oid = any($1) \
+    select c.oid, 'rows', null::text, null::text[], c.reltuples::float8, null::oid, null::text[], false from pg_class c where c.oid = any($1) \
     union all \
     select a.attrelid, 'not_null', null, array[a.attname::text], null, null, null, false from pg_attribute a \
     where a.attrelid = any($1) and a.attnotnull and a.attnum > 0 and not a.attisdropped \
@@ -80,7 +80,8 @@ pub async fn read(client: &Client, tables: &BTreeMap<TableName, u32>) -> BTreeMa
     let ask = async |sql: &str| {
         let parameters: [&(dyn ToSql + Sync); 1] = [&oids];
         let (_, rows) = tokio::join!(client.batch_execute("savepoint evidence"), client.query(sql, &parameters));
-        if rows.is_err() {
+        if let Err(error) = &rows {
+            tracing::debug!("the catalog proves nothing: {}", super::describe(error));
             let _ = client.batch_execute("rollback to savepoint evidence").await;
         }
         rows.unwrap_or_default()
