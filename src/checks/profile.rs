@@ -74,13 +74,18 @@ pub(super) async fn of(session: &mut Session, known: &Known, target: &Target) ->
             if let (Some(min), Some(max), Some(mean), Some(stddev)) = (min, max, mean, stddev) {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
                 let nan = nan.unwrap_or(0.0) as u64;
-                numbers = Some(Numbers { min, max, mean, stddev, nan });
+                numbers = Some(Numbers { min, max, mean: rounded(mean), stddev: rounded(stddev), nan });
             }
         }
         let shape = shape(session, known, target, column, rows).await?;
         columns.push(ColumnProfile { name: column.name.clone(), type_name: column.type_name.clone(), nulls: rows - there, numbers, shape });
     }
     Ok(Ok(TableProfile { rows, columns }))
+}
+
+/// To nine digits: the last ones of a sum depend on the order of the rows, and the same rows give the same profile.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.8e}").parse().unwrap_or(value)
 }
 
 async fn shape(session: &mut Session, known: &Known, target: &Target, column: &ColumnFacts, rows: u64) -> Result<Shape, PgError> {

@@ -11,6 +11,10 @@ mod adopt;
 mod broken;
 /// Every catalogue: names, documentation, one name everywhere.
 mod catalogues;
+/// Every data check in every way that it can end.
+mod checks;
+/// What merged statements count, beside naive ones.
+mod checks_naive;
 /// Arguments, exit codes, schema, plan, explain.
 mod cli;
 /// Pull and merge request comments against the fakes.

@@ -53,7 +53,7 @@ const PROOFS: &str = "\
            null, null, null, coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false) \
     from pg_index i join pg_class x on x.oid = i.indexrelid join pg_class c on c.oid = i.indrelid \
     where i.indrelid = any($1) and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null \
-      and (c.relkind = 'p' or not c.relhassubclass) \
+      and (c.relkind = 'p' or not exists (select from pg_inherits h where h.inhparent = c.oid)) \
     union all \
     select k.conrelid, case k.contype when 'f' then 'references' else 'check' end, k.conname::text, \
            array(select a.attname::text from unnest(k.conkey) with ordinality n(n, at) \
@@ -63,7 +63,7 @@ const PROOFS: &str = "\
                  join pg_attribute a on a.attrelid = k.confrelid and a.attnum = n.n order by n.at), false \
     from pg_constraint k join pg_class c on c.oid = k.conrelid \
     where k.conrelid = any($1) and k.convalidated and coalesce((to_jsonb(k) ->> 'conenforced')::bool, true) \
-      and (k.contype = 'c' or k.contype = 'f' and (c.relkind = 'p' or not c.relhassubclass) \
+      and (k.contype = 'c' or k.contype = 'f' and (c.relkind = 'p' or not exists (select from pg_inherits h where h.inhparent = c.oid)) \
            and not exists (select from pg_trigger g where g.tgconstraint = k.oid and g.tgenabled in ('D', 'R')))";
 
 const STATISTICS: &str = "\
