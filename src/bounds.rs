@@ -112,11 +112,19 @@ impl Bounds {
             Some(Warn::At(w)) if self.low().is_some_and(|low| w < low) || self.high().is_some_and(|high| w > high) => {
                 Some(format!("`warn` {w} lies outside the bound, so it could never warn"))
             }
+            Some(Warn::Between([low, high])) if low > high => Some(format!("`warn`: nothing lies between {low} and {high}")),
+            Some(Warn::Between(_)) if self.low().is_none() || self.high().is_none() => {
+                Some("`warn` is a pair only beside two bounds; beside one it is a number".into())
+            }
+            Some(Warn::Between([low, high])) if self.low().is_some_and(|l| low < l) || self.high().is_some_and(|h| high > h) => {
+                Some(format!("`warn` [{low}, {high}] reaches outside the bounds, so it could never warn there"))
+            }
             _ => None,
         }
     }
 
-    fn low(&self) -> Option<f64> {
+    /// The least that passes, if there is one.
+    pub fn low(&self) -> Option<f64> {
         self.between.map(|b| b[0]).or(self.min)
     }
 
@@ -259,9 +267,17 @@ mod tests {
 
     #[test]
     fn meaningless_bounds_are_mistakes() {
-        for json in
-            [r"{}", r#"{"warn": 1}"#, r#"{"between": [2, 1]}"#, r#"{"min": 1, "warn": 0}"#, r#"{"max": 1, "warn": 2}"#, r#"{"min": 3, "max": 1}"#]
-        {
+        for json in [
+            r"{}",
+            r#"{"between": [1, 4], "warn": [3, 2]}"#,
+            r#"{"between": [1, 4], "warn": [0, 3]}"#,
+            r#"{"min": 1, "warn": [1, 2]}"#,
+            r#"{"warn": 1}"#,
+            r#"{"between": [2, 1]}"#,
+            r#"{"min": 1, "warn": 0}"#,
+            r#"{"max": 1, "warn": 2}"#,
+            r#"{"min": 3, "max": 1}"#,
+        ] {
             assert!(bounds(json).mistake().is_some(), "{json}");
         }
         assert_eq!(bounds(r#"{"min": 1, "warn": 2}"#).mistake(), None);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::against::Against;
 use super::known::Known;
 use super::question::Tally;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
 use crate::profile::Shape;
@@ -62,6 +62,7 @@ impl Named for Categories {
 
 impl CheckType for Categories {
     const ON: On = On::Column;
+    const COST: Cost = Cost::Counts;
 }
 
 impl Check for Categories {

@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::known::Known;
 use super::question::find_column;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
 
@@ -23,6 +23,7 @@ impl Named for Columns {
 
 impl CheckType for Columns {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Catalog;
 }
 
 impl Check for Columns {

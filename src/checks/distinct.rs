@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::known::Known;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
 use crate::units::{Amount, count, counted, share};
@@ -29,6 +29,7 @@ impl Named for Distinct {
 
 impl CheckType for Distinct {
     const ON: On = On::Column;
+    const COST: Cost = Cost::Statement;
 }
 
 /// Whether `n` of `total` reach an amount.
@@ -80,6 +81,9 @@ impl Check for Distinct {
         match (self.min, self.max, self.warn) {
             (None, None, None) => Some("a bound is missing: `min` or `max`".into()),
             (Some(Amount::Count(min)), Some(Amount::Count(max)), _) if min > max => Some(format!("`min` {min} is above `max` {max}")),
+            (Some(Amount::Share(min)), Some(Amount::Share(max)), _) if min > max => {
+                Some(format!("`min` {} is above `max` {}", Amount::Share(min), Amount::Share(max)))
+            }
             (_, Some(Amount::Count(max)), Some(Amount::Count(warn))) if warn > max => Some("`warn` lies above `max`, so it could never warn".into()),
             (Some(Amount::Count(min)), None, Some(Amount::Count(warn))) if warn < min => {
                 Some("`warn` lies below `min`, so it could never warn".into())

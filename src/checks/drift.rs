@@ -7,7 +7,7 @@ use super::against::Against;
 use super::distance::{AtMost, Limits, MaxWarn, Spread, bin, worst};
 use super::known::{Known, is_instant};
 use super::question::{Fold, Tally};
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::names::ident;
 use crate::outcome::Status;
@@ -92,6 +92,7 @@ impl Named for Drift {
 
 impl CheckType for Drift {
     const ON: On = On::Both;
+    const COST: Cost = Cost::Counts;
 }
 
 const DEFAULT: Limits = Limits {

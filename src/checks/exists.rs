@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::known::Known;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
 
@@ -20,6 +20,7 @@ impl Named for Exists {
 
 impl CheckType for Exists {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Catalog;
 }
 
 impl Check for Exists {

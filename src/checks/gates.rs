@@ -144,7 +144,7 @@ const IMPLIED: [&str; 2] = ["exists", "columns"];
 
 /// `file` is where the locations of the report point to.
 pub fn parse(node: &Node, file: &str, mistakes: &mut Mistakes) -> Gates {
-    let mut reader = Reader { kinds: kinds(), file, mistakes, redacted: BTreeSet::new() };
+    let mut reader = Reader { kinds: kinds(), file, mistakes, redacted: BTreeSet::new(), settings: BTreeMap::new() };
     if !node.is_map() {
         reader.mistakes.add(node.place, "`gates.data` is a map of tables");
     }
@@ -166,6 +166,8 @@ struct Reader<'a> {
     file: &'a str,
     mistakes: &'a mut Mistakes,
     redacted: BTreeSet<(TableName, String)>,
+    /// The settings of each kind that has been met.
+    settings: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Reader<'_> {
@@ -243,6 +245,8 @@ impl Reader<'_> {
             self.mistakes.add(key.place, format!("`{name}` has no value"));
         } else if matches!(&node.value, Value::List(items) if items.is_empty()) {
             self.mistakes.add(node.place, format!("`{name}` is an empty list, so nothing would be checked"));
+        } else if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
+            self.mistakes.add_with_help(node.place, format!("`{name}` is an empty map"), "write `true` for its defaults");
         } else if several {
             for item in node.items() {
                 self.build(name, scope, &joined(item, listed.as_ref()), key.place, checks);
@@ -295,10 +299,35 @@ impl Reader<'_> {
         }
     }
 
+    /// Takes keys that the check does not have out, each with the nearest of those that it has.
+    fn known_keys(&mut self, name: &'static str, own: Vec<(Key, Node)>) -> Option<Vec<(Key, Node)>> {
+        let kind = self.kinds.iter().find(|kind| kind.entry.name == name)?;
+        let known = self.settings.entry(name).or_insert_with(|| {
+            let schema: Json = kind.entry.schema(&mut SchemaGenerator::default()).into();
+            schema["properties"].as_object().into_iter().flat_map(Map::keys).cloned().collect()
+        });
+        // Filled in by the program.
+        let is_known = |key: &Key| known.contains(&key.name) || known.is_empty() || key.name == "listed";
+        let (known_ones, unknown): (Vec<_>, Vec<_>) = own.into_iter().partition(|(key, _)| is_known(key));
+        for (key, _) in &unknown {
+            let words: Vec<&str> = known.iter().map(String::as_str).chain(COMMON).collect();
+            self.mistakes.add_with_help(key.place, format!("unknown key `{}`", key.name), suggestion(&key.name, words, "keys"));
+        }
+        unknown.is_empty().then_some(known_ones)
+    }
+
     fn build(&mut self, name: &'static str, scope: &Scope, settings: &Node, place: Place, checks: &mut Vec<Planned>) {
         let settings = self.long(name, settings);
+        if !settings.is_map() {
+            self.mistakes.add(settings.place, format!("`{name}` is `true`, `false` or a map of settings"));
+            return;
+        }
+        for (key, _) in settings.entries().iter().filter(|(_, value)| value.is_null()) {
+            self.mistakes.add(key.place, format!("`{}` has no value", key.name));
+        }
         let (common, own): (Vec<_>, Vec<_>) = settings.entries().iter().cloned().partition(|(k, _)| COMMON.contains(&k.name.as_str()));
         let common = Node::map(common, settings.place).decode::<Common>(self.mistakes);
+        let Some(own) = self.known_keys(name, own) else { return };
         let Some(kind) = self.kinds.iter().find(|kind| kind.entry.name == name) else { return };
         let check = kind.entry.build(&Node::map(own, settings.place), self.mistakes);
         let (Some(common), Some(check)) = (common, check) else { return };

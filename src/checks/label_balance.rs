@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::known::Known;
 use super::question::{Tally, find_column};
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target, Within};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target, Within};
 use crate::catalogue::Named;
 use crate::names::ident;
 use crate::outcome::Status;
@@ -30,6 +30,7 @@ impl Named for LabelBalance {
 
 impl CheckType for LabelBalance {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Counts;
     const WITHIN: Option<Within> = Some(Within { group: "label", key: "balance", shared: &["column"], whole: false });
 }
 

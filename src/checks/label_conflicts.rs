@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::known::Known;
 use super::question::{Single, find_column};
 use super::split_duplicates::features;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target, Within};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target, Within};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::names::ident;
@@ -35,6 +35,7 @@ impl Named for LabelConflicts {
 
 impl CheckType for LabelConflicts {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Statement;
     const WITHIN: Option<Within> = Some(Within { group: "label", key: "conflicts", shared: &["column"], whole: false });
 }
 
@@ -79,7 +80,8 @@ impl Check for LabelConflicts {
     }
 
     fn mistake(&self) -> Option<String> {
-        Limit { max: self.max, warn: self.warn }.mistake()
+        let itself = self.columns.contains(&self.column).then(|| format!("`columns` names the label itself, {}", self.column));
+        itself.or_else(|| Limit { max: self.max, warn: self.warn }.mistake())
     }
 }
 

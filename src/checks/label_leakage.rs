@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::known::{Known, is_inexact, is_instant, is_number};
 use super::question::{Tally, find_column};
 use super::split_duplicates::features;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target, Within};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target, Within};
 use crate::catalogue::Named;
 use crate::names::ident;
 use crate::outcome::Status;
@@ -41,6 +41,7 @@ impl Named for LabelLeakage {
 
 impl CheckType for LabelLeakage {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Counts;
     const WITHIN: Option<Within> = Some(Within { group: "label", key: "leakage", shared: &["column"], whole: false });
 }
 
@@ -155,6 +156,9 @@ impl Check for LabelLeakage {
     }
 
     fn mistake(&self) -> Option<String> {
+        if self.columns.contains(&self.column) {
+            return Some(format!("`columns` names the label itself, {}", self.column));
+        }
         let inside = |v: f64| (0.0..=1.0).contains(&v);
         if !inside(self.max) || self.warn.is_some_and(|w| !inside(w)) {
             return Some("Cramér's V lies between 0 and 1".into());

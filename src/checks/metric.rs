@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::known::Known;
 use super::no_rows::subquery;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::bounds::{Bounds, Warn};
 use crate::catalogue::Named;
 
@@ -31,6 +31,7 @@ impl Named for Metric {
 
 impl CheckType for Metric {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Statement;
     const REPEATS: bool = true;
 }
 

@@ -115,8 +115,33 @@ pub trait CheckType: Check + Named + DeserializeOwned + 'static {
     const REPEATS: bool = false;
     /// The part of a group that it is.
     const WITHIN: Option<Within> = None;
+    /// Where its answer comes from.
+    const COST: Cost = Cost::Scan;
     /// It wants to know which columns are listed, as a setting `listed`.
     const WANTS_COLUMNS: bool = false;
+}
+
+/// Where an answer comes from, and so what it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    Catalog,
+    Scan,
+    Keys,
+    Counts,
+    Statement,
+}
+
+impl Cost {
+    /// As the documentation says it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Catalog => "none: the catalog answers",
+            Self::Scan => "the table's one scan, shared",
+            Self::Keys => "one stream of keys a table, shared",
+            Self::Counts => "a count by value or bin, small ones shared",
+            Self::Statement => "a statement of its own",
+        }
+    }
 }
 
 /// A place in a group of checks that share settings: `split: {column: …, overlap: …}`.
@@ -136,6 +161,7 @@ pub struct Kind {
     pub on: On,
     pub repeats: bool,
     pub within: Option<Within>,
+    pub cost: Cost,
     pub wants_columns: bool,
 }
 
@@ -148,7 +174,21 @@ fn kind<T: CheckType>() -> Kind {
         }
         Some(Box::new(check) as Box<dyn Check>)
     });
-    Kind { entry, on: T::ON, repeats: T::REPEATS, within: T::WITHIN, wants_columns: T::WANTS_COLUMNS }
+    Kind { entry, on: T::ON, repeats: T::REPEATS, within: T::WITHIN, cost: T::COST, wants_columns: T::WANTS_COLUMNS }
+}
+
+impl Kind {
+    /// How it is written.
+    pub fn form(&self) -> String {
+        let name = self.entry.name;
+        match (self.within, self.on) {
+            (Some(within), _) => format!("table: {}: {{{}: …}}", within.group, within.key),
+            _ if ["exists", "columns"].contains(&name) => "by itself, for every table".into(),
+            (None, On::Table) => format!("table: {name}"),
+            (None, On::Column) => format!("column: {name}"),
+            (None, On::Both) => format!("table or column: {name}"),
+        }
+    }
 }
 
 /// Every check, in the order in which a reader should meet them.

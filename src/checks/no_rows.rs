@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::known::Known;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::names::statement;
@@ -29,6 +29,7 @@ impl Named for NoRows {
 
 impl CheckType for NoRows {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Statement;
     const REPEATS: bool = true;
 }
 

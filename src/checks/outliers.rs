@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::known::{Known, is_inexact};
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target, aggregate};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target, aggregate};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::units::Amount;
@@ -40,6 +40,7 @@ impl Named for Outliers {
 
 impl CheckType for Outliers {
     const ON: On = On::Column;
+    const COST: Cost = Cost::Statement;
 }
 
 impl Outliers {

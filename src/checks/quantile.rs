@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::known::Known;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target, aggregate};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target, aggregate};
 use crate::bounds::{Bounds, Warn};
 use crate::catalogue::Named;
 
@@ -30,6 +30,7 @@ impl Named for Quantile {
 
 impl CheckType for Quantile {
     const ON: On = On::Column;
+    const COST: Cost = Cost::Statement;
 }
 
 impl Quantile {

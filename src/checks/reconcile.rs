@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::known::Known;
 use super::no_rows::subquery;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::names::statement;
@@ -61,6 +61,7 @@ impl Named for Reconcile {
 
 impl CheckType for Reconcile {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Statement;
     const REPEATS: bool = true;
 }
 

@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::known::Known;
 use super::question::{Ask, Keyed, find_column};
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::names::{ColumnPath, TableName, ident};
@@ -30,6 +30,7 @@ impl Named for References {
 
 impl CheckType for References {
     const ON: On = On::Column;
+    const COST: Cost = Cost::Keys;
 }
 
 impl References {

@@ -41,7 +41,8 @@ impl Check for Rows {
     }
 
     fn mistake(&self) -> Option<String> {
-        self.0.mistake()
+        let negative = self.0.low().filter(|low| *low < 0.0).map(|low| format!("there are never fewer than 0 rows, and `min` is {low}"));
+        negative.or_else(|| self.0.mistake())
     }
 }
 

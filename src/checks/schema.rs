@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::against::Against;
 use super::categories::Does;
 use super::known::Known;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
 use crate::units::counted;
@@ -59,6 +59,7 @@ impl Named for Schema {
 
 impl CheckType for Schema {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Catalog;
     const WANTS_COLUMNS: bool = true;
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::known::Known;
 use super::question::find_column;
 use super::split_overlap::{mistake, shared, shared_rows, train_and_test};
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target, Within};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target, Within};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::names::{TableName, ident};
@@ -38,6 +38,7 @@ impl Named for SplitDuplicates {
 
 impl CheckType for SplitDuplicates {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Keys;
     const WITHIN: Option<Within> = Some(Within { group: "split", key: "duplicates", shared: &["column", "parts"], whole: false });
 }
 

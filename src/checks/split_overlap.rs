@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::known::Known;
 use super::question::{Ask, Keyed, find_column};
 use super::unique::{one_or_more, one_or_more_schema};
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target, Within};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target, Within};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::names::{ident, literal};
@@ -43,6 +43,7 @@ impl Named for SplitOverlap {
 
 impl CheckType for SplitOverlap {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Keys;
     const WITHIN: Option<Within> = Some(Within { group: "split", key: "overlap", shared: &["column", "entity", "parts"], whole: false });
 }
 

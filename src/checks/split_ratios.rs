@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::known::Known;
 use super::question::{Tally, find_column};
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target, Within};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target, Within};
 use crate::catalogue::Named;
 use crate::names::ident;
 use crate::outcome::Status;
@@ -36,6 +36,7 @@ impl Named for SplitRatios {
 
 impl CheckType for SplitRatios {
     const ON: On = On::Table;
+    const COST: Cost = Cost::Counts;
     const WITHIN: Option<Within> = Some(Within { group: "split", key: "ratios", shared: &["column", "tolerance"], whole: true });
 }
 

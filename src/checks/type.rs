@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::known::Known;
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
 
@@ -24,6 +24,7 @@ impl Named for Type {
 
 impl CheckType for Type {
     const ON: On = On::Column;
+    const COST: Cost = Cost::Catalog;
 }
 
 /// Short names and what `format_type` prints.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::known::Known;
 use super::question::{Ask, Keyed, find_column};
-use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
 use crate::names::ident;
@@ -63,6 +63,7 @@ impl Named for Unique {
 
 impl CheckType for Unique {
     const ON: On = On::Both;
+    const COST: Cost = Cost::Keys;
     const REPEATS: bool = true;
 }
 

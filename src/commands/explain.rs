@@ -17,6 +17,8 @@ struct Entry {
     /// Key and description.
     settings: Vec<(String, String)>,
     short: Option<&'static str>,
+    /// Of a check: how it is written, and what it costs.
+    form: Option<(String, &'static str)>,
 }
 
 fn entries() -> Vec<Entry> {
@@ -29,12 +31,19 @@ fn entries() -> Vec<Entry> {
             doc: format!("{}\n\nRuns when `{section}` is in mlops.yml.", kind.doc()),
             settings: vec![],
             short: None,
+            form: None,
         });
     }
-    all.extend(of_catalogue(&checks::catalogue()));
+    let kinds = checks::kinds();
+    all.extend(
+        of_catalogue(&checks::catalogue())
+            .into_iter()
+            .zip(&kinds)
+            .map(|(entry, kind)| Entry { form: Some((kind.form(), kind.cost.words())), ..entry }),
+    );
     all.extend(of_catalogue(&quality::catalogue()));
     for kind in report::kinds() {
-        all.push(Entry { family: "sink", name: kind.name.into(), doc: kind.doc, settings: vec![], short: None });
+        all.push(Entry { family: "sink", name: kind.name.into(), doc: kind.doc, settings: vec![], short: None, form: None });
     }
     all
 }
@@ -50,6 +59,7 @@ fn of_catalogue<B: ?Sized>(catalogue: &Catalogue<B>) -> Vec<Entry> {
         doc: e.doc(),
         settings: settings(&Json::from(e.schema(&mut schemars::SchemaGenerator::default()))),
         short: e.short,
+        form: None,
     };
     catalogue.entries.iter().map(entry).collect()
 }
@@ -64,7 +74,14 @@ pub(super) fn explain(shell: &Shell, name: Option<&str>) -> Outcome {
         return Err(Failure::usage(format!("nothing is called `{wanted}`; {help}")));
     }
     if shell.json() {
-        let row = |e: &&Entry| json!({"family": e.family, "name": e.name, "doc": e.doc, "settings": e.settings.iter().map(|(k, d)| json!({"key": k, "doc": d})).collect::<Vec<_>>()});
+        let row = |e: &&Entry| {
+            let settings = e.settings.iter().map(|(k, d)| json!({"key": k, "doc": d})).collect::<Vec<_>>();
+            let mut row = json!({"family": e.family, "name": e.name, "doc": e.doc, "settings": settings});
+            if let Some((form, cost)) = &e.form {
+                (row["form"], row["short"], row["cost"]) = (json!(form), json!(e.short), json!(cost));
+            }
+            row
+        };
         say(&format!("{:#}\n", Json::Array(chosen.iter().map(row).collect())));
     } else if name.is_some() {
         chosen.iter().for_each(|e| say(&page(e)));
@@ -85,6 +102,9 @@ fn page(entry: &Entry) -> String {
     }
     if let Some(short) = entry.short {
         let _ = writeln!(text, "\na bare value stands for `{short}`");
+    }
+    if let Some((form, cost)) = &entry.form {
+        let _ = writeln!(text, "\nwritten: {form}\ncost: {cost}");
     }
     text.push('\n');
     text

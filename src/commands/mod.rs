@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, CommentWhen, DataVerb, Format, Global, RunArgs, StagesArg, When, with_inputs};
 use crate::outcome::exit;
+use crate::ports::postgres::running;
 
 /// The process as the verbs see it.
 pub(crate) struct Shell {
@@ -94,10 +95,16 @@ async fn guarded(cli: Cli, env: BTreeMap<String, String>) -> u8 {
                 fail(&failure)
             }
         },
-        _ = interrupt.recv() => 130,
-        _ = terminate.recv() => 143,
-        _ = hangup.recv() => 129,
+        _ = interrupt.recv() => stopped(130).await,
+        _ = terminate.recv() => stopped(143).await,
+        _ = hangup.recv() => stopped(129).await,
     }
+}
+
+/// What was sent to a server would go on there without us.
+async fn stopped(code: u8) -> u8 {
+    running::cancel().await;
+    code
 }
 
 async fn verb(shell: &Shell, command: Command) -> Outcome {

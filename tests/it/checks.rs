@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
 
 use serde_json::Value as Json;
 
@@ -352,4 +353,58 @@ fn names_types_and_tables_of_every_kind() {
         ]
     );
     assert_eq!(all.iter().filter(|o| text(o, "subject").starts_with("wide")).count(), 2 + 2 * 1_590);
+}
+
+#[test]
+fn an_interrupted_run_leaves_no_statement_on_the_server() {
+    let db = Db::new();
+    db.sql("create table t (id int); insert into t values (1)");
+    let project = project("\n    t:\n      no_rows: [{sql: \"select pg_sleep(600)\"}]\n");
+    let sleeping = || {
+        db.sql(
+            "select count(*) from pg_stat_activity where datname = current_database() and query like '%pg_sleep(600)%' and pid <> pg_backend_pid()",
+        )
+    };
+    let mut child = Mlops::new(project.path())
+        .args(["check"])
+        .env("DATABASE_URL", &db.url())
+        .command()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("start");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while sleeping() == "0" {
+        assert!(std::time::Instant::now() < deadline, "the statement never ran");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("pid")), nix::sys::signal::Signal::SIGTERM).expect("kill");
+    assert_eq!(child.wait().expect("child").code(), Some(143));
+    while sleeping() != "0" {
+        assert!(std::time::Instant::now() < deadline, "the statement goes on");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn timeouts_lost_connections_and_dropped_tables_are_never_green() {
+    let db = Db::new();
+    db.sql("create table t (id int); insert into t values (1); create table late (id int); insert into late values (1)");
+    let slow = "\n    t:\n      no_rows: [{sql: \"select pg_sleep(5)\"}]\n      rows: 1\n";
+    let slow = project::with(&[(
+        "mlops.yml",
+        &format!("version: 1\nproject: checks\ndatabase: {{url: \"${{DATABASE_URL}}\", statement_timeout: 200ms}}\ngates:\n  data:{slow}"),
+    )]);
+    run(&slow, &db, &["check"]).expect(3);
+    let all = outcomes(&slow);
+    let status = |name: &str| text(all.iter().find(|o| text(o, "name") == name).expect(name), "status").to_owned();
+    assert_eq!([status("no_rows"), status("rows")], ["broken", "passed"]);
+    // The connection is lost in the middle, every time it is tried again.
+    let lost = project("\n    t:\n      no_rows: [{sql: \"select pg_terminate_backend(pg_backend_pid())\"}]\n      rows: 1\n");
+    run(&lost, &db, &["check"]).expect(3);
+    // A table that goes while the run is on.
+    let dropped = project(
+        "\n    t:\n      metric: [{sql: \"select count(*) from late where pg_sleep(0.0) is not null\", min: 0}, {sql: \"select count(*) from gone\", min: 0}]\n",
+    );
+    run(&dropped, &db, &["check"]).expect(3);
 }

@@ -51,10 +51,32 @@ fn reference() -> String {
 }
 
 #[test]
+fn the_table_of_checks_is_what_the_program_says() {
+    assert_eq!(checks(), read("docs/checks.md"), "docs/checks.md is out of date: make docs");
+}
+
+/// The text of `docs/checks.md`: what is written by hand up to the mark, then the table.
+fn checks() -> String {
+    const MARK: &str = "<!-- from here on made by `make docs` -->\n";
+    let page = read("docs/checks.md");
+    let (by_hand, _) = page.split_once(MARK).expect("the mark");
+    let json: Json = serde_json::from_str(&mlops(&["explain", "--format", "json"])).expect("json");
+    let mut text = format!("{by_hand}{MARK}\n| check | written | a bare value is | what it asks | cost |\n|---|---|---|---|---|\n");
+    for entry in json.as_array().expect("list").iter().filter(|e| e["family"] == "check") {
+        let get = |key: &str| entry[key].as_str().unwrap_or_default().replace('|', "\\|");
+        let asks = get("doc").split("\n\n").next().unwrap_or_default().replace('\n', " ");
+        let short = entry["short"].as_str().map_or_else(String::new, |s| format!("`{s}`"));
+        text.push_str(&format!("| [`{0}`](reference.md#{0}) | `{1}` | {short} | {asks} | {2} |\n", get("name"), get("form"), get("cost")));
+    }
+    text
+}
+
+#[test]
 fn generated_files_are_written_when_asked_for() {
     if std::env::var_os("MLOPS_WRITE_DOCS").is_some() {
         fs::create_dir_all(root().join("docs/schema")).expect("folder");
         fs::write(root().join("docs/reference.md"), reference()).expect("write");
+        fs::write(root().join("docs/checks.md"), checks()).expect("write");
         for (of, file) in [("config", "docs/schema/mlops.schema.json"), ("report", "docs/schema/report.schema.json")] {
             fs::write(root().join(file), mlops(&["schema", of])).expect("write");
         }
@@ -91,8 +113,16 @@ fn the_action_and_the_template_have_the_options_of_run() {
 #[test]
 fn every_path_in_the_documentation_exists() {
     let mut seen = 0;
-    for file in ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/configuration.md", "docs/ci.md", "docs/migrations.md", "docs/seeds.md"]
-    {
+    for file in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/configuration.md",
+        "docs/ci.md",
+        "docs/migrations.md",
+        "docs/seeds.md",
+        "docs/checks.md",
+    ] {
         let text = read(file);
         for word in text.split(['`', '(', ')', ' ', '\n']).map(|w| w.trim_end_matches(['.', ','])) {
             let ours = ["src/", "docs/", "fixtures/", "scripts/", "tests/", "migrations/", "templates/"].iter().any(|p| word.starts_with(p));

@@ -45,5 +45,7 @@ mod seed;
 mod seed_formats;
 /// A server for a run, gone with it.
 mod throwaway;
+/// Slips of the pen in the data gates.
+mod typos;
 
 mod support;

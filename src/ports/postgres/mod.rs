@@ -6,6 +6,7 @@ mod error;
 pub mod evidence;
 pub mod kind;
 pub mod rows;
+pub mod running;
 pub mod scratch;
 pub mod throwaway;
 mod tls;
@@ -141,7 +142,9 @@ pub fn guarded(script: &str) -> String {
 
 async fn dedicated(config: &tokio_postgres::Config, tls: &tls::Connector, endpoint: &str) -> Result<Client, PgError> {
     let (client, connection) = config.connect(tls.clone()).await.map_err(|e| PgError::from_source(endpoint, "connecting", &e))?;
+    let running = running::Running::new(client.cancel_token(), tls.clone());
     tokio::spawn(async move {
+        let _running = running;
         // A lost connection reaches the caller as the error of its next statement.
         let _ = connection.await;
     });
