@@ -141,7 +141,7 @@ impl Check for Anomaly {
         if self.last < self.min_runs {
             return Some(format!("`last` ({}) is below `min_runs` ({}), so there could never be a verdict", self.last, self.min_runs));
         }
-        if !(self.max > 0.0) {
+        if self.max.is_nan() || self.max <= 0.0 {
             return Some("`max` is above 0".into());
         }
         self.warn.filter(|warn| *warn > self.max).map(|_| "`warn` lies above `max`, so it could never warn".into())

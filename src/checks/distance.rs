@@ -267,10 +267,10 @@ impl<'a> Spread<'a> {
         };
         let points: Vec<f64> = std::iter::once(low.min(numbers.min)).chain(edges.iter().copied()).chain([high.max(numbers.max)]).collect();
         let (n, m) = (float(reference.iter().sum()), float(current.iter().sum()));
-        let (mut f, mut g, mut distance, mut bound) = (0.0, 0.0, 0.0, 0.0);
+        let (mut off, mut distance, mut bound) = (0.0f64, 0.0, 0.0);
         for (at, pair) in points.windows(2).enumerate() {
             let (p, q) = (float(reference[at]) / n, float(current[at]) / m);
-            let (before, after, width) = (f - g, f + p - g - q, pair[1] - pair[0]);
+            let (before, after, width) = (off, off + p - q, pair[1] - pair[0]);
             // Between two edges the difference is a straight line; where it changes its sign the areas add up.
             let area = if before * after < 0.0 {
                 (before * before + after * after) / (2.0 * (before - after).abs())
@@ -279,7 +279,7 @@ impl<'a> Spread<'a> {
             };
             distance += area * width;
             bound += p.max(q) * width;
-            (f, g) = (f + p, g + q);
+            off = after;
         }
         let finite = |v: f64| Some(v / deviation).filter(|v| v.is_finite());
         (finite(distance), finite(bound))

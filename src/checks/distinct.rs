@@ -84,7 +84,11 @@ impl Check for Distinct {
             (Some(Amount::Share(min)), Some(Amount::Share(max)), _) if min > max => {
                 Some(format!("`min` {} is above `max` {}", Amount::Share(min), Amount::Share(max)))
             }
+            (Some(Amount::Count(min)), Some(_), Some(Amount::Count(warn))) if warn < min => {
+                Some("`warn` lies below `min`, so it would always warn".into())
+            }
             (_, Some(Amount::Count(max)), Some(Amount::Count(warn))) if warn > max => Some("`warn` lies above `max`, so it could never warn".into()),
+            (_, Some(Amount::Share(max)), Some(Amount::Share(warn))) if warn > max => Some("`warn` lies above `max`, so it could never warn".into()),
             (Some(Amount::Count(min)), None, Some(Amount::Count(warn))) if warn < min => {
                 Some("`warn` lies below `min`, so it could never warn".into())
             }

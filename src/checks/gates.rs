@@ -246,7 +246,7 @@ impl Reader<'_> {
         } else if matches!(&node.value, Value::List(items) if items.is_empty()) {
             self.mistakes.add(node.place, format!("`{name}` is an empty list, so nothing would be checked"));
         } else if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
-            self.mistakes.add_with_help(node.place, format!("`{name}` is an empty map"), "write `true` for its defaults");
+            self.mistakes.add(node.place, format!("`{name}` is an empty map"));
         } else if several {
             for item in node.items() {
                 self.build(name, scope, &joined(item, listed.as_ref()), key.place, checks);
@@ -271,6 +271,8 @@ impl Reader<'_> {
                 found = true;
                 if settings.is_null() {
                     self.mistakes.add(part.place, format!("`{}` has no value", part.name));
+                } else if settings.is_map() && settings.entries().is_empty() {
+                    self.mistakes.add(settings.place, format!("`{}` is an empty map", part.name));
                 } else if !switched_off(settings) {
                     let shared = node.entries().iter().filter(|(k, _)| within.shared.contains(&k.name.as_str()) || COMMON.contains(&k.name.as_str()));
                     let own =
@@ -319,7 +321,7 @@ impl Reader<'_> {
     fn build(&mut self, name: &'static str, scope: &Scope, settings: &Node, place: Place, checks: &mut Vec<Planned>) {
         let settings = self.long(name, settings);
         if !settings.is_map() {
-            self.mistakes.add(settings.place, format!("`{name}` is `true`, `false` or a map of settings"));
+            self.mistakes.add(settings.place, format!("`{name}` is a map of settings, or `true` where it needs none"));
             return;
         }
         for (key, _) in settings.entries().iter().filter(|(_, value)| value.is_null()) {

@@ -122,12 +122,12 @@ impl Known {
             return Ok((quoted, true));
         }
         let whole = quoted.iter().map(|c| format!("{c} is not null")).collect::<Vec<_>>().join(" and ");
-        let hash = self.row_hash(&quoted);
+        let hash = Self::row_hash(&quoted);
         Ok((vec![if nulls_equal { hash } else { format!("case when {whole} then {hash} end") }], self.can.record_hash))
     }
 
     /// One number for the values of a row: equal rows have equal ones.
-    pub(super) fn row_hash(&self, expressions: &[String]) -> String {
+    pub(super) fn row_hash(expressions: &[String]) -> String {
         format!("hash_record_extended(row({}), 0)", expressions.join(", "))
     }
 }

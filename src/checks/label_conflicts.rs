@@ -53,7 +53,7 @@ impl Check for LabelConflicts {
         let columns = features(&self.columns, &[&self.column], &target.table, known)?;
         let columns: Vec<String> = columns.iter().map(|c| format!("t.{}", ident(c))).collect();
         // Grouped by one number; what that calls a conflict is asked again by the columns themselves.
-        let quick = known.can.record_hash.then(|| self.conflicts(target, &known.row_hash(&columns)));
+        let quick = known.can.record_hash.then(|| self.conflicts(target, &Known::row_hash(&columns)));
         let exact = self.conflicts(target, &columns.join(", "));
         Ok(Question { singles: vec![Single { quick, exact }], ..Question::default() })
     }

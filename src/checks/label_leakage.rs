@@ -46,7 +46,7 @@ impl CheckType for LabelLeakage {
 }
 
 /// Buckets of a column with many values.
-const BUCKETS: usize = 100;
+const BUCKETS: u32 = 100;
 /// Rows from which deciles come from a part of the table's blocks.
 const MANY: u64 = 1_000_000;
 /// Rows of that part.
@@ -93,9 +93,9 @@ fn bucket(facts: &ColumnFacts, target: &Target, known: &Known) -> (String, usize
     }
     match distinct {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few values")]
-        Some(n) if n <= BUCKETS as f64 => (format!("{column}::text"), n as usize + 1),
+        Some(n) if n <= f64::from(BUCKETS) => (format!("{column}::text"), n as usize + 1),
         _ if facts.base_type == "boolean" => (format!("{column}::text"), 3),
-        _ => (format!("abs(hashtext({column}::text) % {BUCKETS})"), BUCKETS + 1),
+        _ => (format!("abs(hashtext({column}::text) % {BUCKETS})"), BUCKETS as usize + 1),
     }
 }
 

@@ -6,6 +6,7 @@ use super::no_rows::subquery;
 use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::bounds::{Bounds, Warn};
 use crate::catalogue::Named;
+use crate::names::statement;
 
 /// A query of your own gives one number, and it lies in these bounds.
 ///
@@ -57,7 +58,8 @@ impl Check for Metric {
     }
 
     fn mistake(&self) -> Option<String> {
-        self.bounds().mistake()
+        let none = statement(&self.sql).is_empty().then(|| "the query is empty".into());
+        none.or_else(|| self.bounds().mistake())
     }
 }
 

@@ -57,7 +57,8 @@ impl Check for NoRows {
     }
 
     fn mistake(&self) -> Option<String> {
-        Limit { max: self.max, warn: self.warn }.mistake()
+        let none = statement(&self.sql).is_empty().then(|| "the query is empty".into());
+        none.or_else(|| Limit { max: self.max, warn: self.warn }.mistake())
     }
 }
 

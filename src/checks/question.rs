@@ -28,7 +28,7 @@ pub struct Target {
 }
 
 /// How the values of several groups become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fold {
     Sum,
     Min,
@@ -38,7 +38,7 @@ pub enum Fold {
 }
 
 /// One aggregate of the merged scan, in parts, so that the scan may take it a group at a time.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Term {
     pub fold: Fold,
     pub call: String,
@@ -261,9 +261,13 @@ impl Target {
 
     /// Columns of a result that people read.
     pub fn shown(&self, known: &Known, columns: &[String]) -> String {
-        let one = |c: &String| match known.is_redacted(&self.table, c) {
-            true => format!("case when t.{0} is not null then '(redacted)' end as {0}", ident(c)),
-            false => format!("t.{}", ident(c)),
+        let one = |c: &String| {
+            let name = ident(c);
+            if known.is_redacted(&self.table, c) {
+                format!("case when t.{name} is not null then '(redacted)' end as {name}")
+            } else {
+                format!("t.{name}")
+            }
         };
         columns.iter().map(one).collect::<Vec<_>>().join(", ")
     }

@@ -62,7 +62,7 @@ impl SplitDuplicates {
     fn row(&self, target: &Target, known: &Known) -> Result<String, String> {
         let columns = features(&self.columns, &[&self.column], &target.table, known)?;
         let columns: Vec<String> = columns.iter().map(|c| format!("t.{}", ident(c))).collect();
-        Ok(if known.can.record_hash { known.row_hash(&columns) } else { format!("row({})::text", columns.join(", ")) })
+        Ok(if known.can.record_hash { Known::row_hash(&columns) } else { format!("row({})::text", columns.join(", ")) })
     }
 }
 

@@ -70,7 +70,10 @@ pub(super) fn shared_rows(target: &Target, column: &str, parts: &[String], key: 
 }
 
 pub(super) fn mistake(parts: &[String]) -> Option<String> {
-    (parts.len() < 2).then(|| "`parts` names two parts or more".into())
+    let mut once = parts.to_vec();
+    once.sort();
+    once.dedup();
+    (once.len() < 2 || once.len() < parts.len()).then(|| "`parts` names two parts or more, each once".into())
 }
 
 impl Check for SplitOverlap {

@@ -104,7 +104,7 @@ impl Check for Unique {
         }
         let (key, portable) = known.key(&target.table, &columns, self.nulls_equal())?;
         let exact = format!("select count(*) || ' ' || coalesce(sum(\"mlops.rows\"), 0) from ({}) d", self.groups(target, ""));
-        let hash = known.row_hash(&columns.iter().map(|c| format!("t.{}", ident(c))).collect::<Vec<_>>());
+        let hash = Known::row_hash(&columns.iter().map(|c| format!("t.{}", ident(c))).collect::<Vec<_>>());
         let quick = known.can.record_hash.then(|| {
             let selection = target.selection(self.whole(target).as_deref());
             format!("select (count(*) - count(distinct {hash}))::text {selection}")
@@ -126,8 +126,10 @@ impl Check for Unique {
     }
 
     fn mistake(&self) -> Option<String> {
+        let columns = self.columns.clone().unwrap_or_default();
+        let twice = columns.iter().enumerate().find(|(i, column)| columns[..*i].contains(column)).map(|(_, c)| format!("it names {c} twice"));
         let none = self.columns.as_ref().is_some_and(Vec::is_empty).then(|| "it names no column".into());
-        none.or_else(|| Limit { max: self.max, warn: self.warn }.mistake())
+        none.or(twice).or_else(|| Limit { max: self.max, warn: self.warn }.mistake())
     }
 
     fn sample(&self, target: &Target, known: &Known) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Distances between two distributions, from counts alone: what a drift check, a leakage check and a monitor share.
 //!
-//! Held to SciPy by `fixtures/golden/drift.json`.
+//! Held to `SciPy` by `fixtures/golden/drift.json`.
 
 pub mod evidently;
 mod table;

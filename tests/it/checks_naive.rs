@@ -20,7 +20,6 @@ fn check(random: &mut ChaCha8Rng) -> (String, String, String) {
     };
     let k = random.random_range(1..8);
     match random.random_range(0..10) {
-        0 => on("nulls", "", &format!("{column} is null")),
         1 if column != "b" => on("in", "values: [1, 2, '3'], ", &format!("{column} not in ('1', '2', '3')")),
         2 if column != "b" => on("not_in", "values: [1, '2'], ", &format!("{column} in ('1', '2')")),
         3 => on("matches", "regex: '[12t]', ", &format!("{column}::text !~ '[12t]'")),

@@ -1,5 +1,7 @@
 //! The values that a reference may have.
 
+#![expect(clippy::disallowed_types, reason = "it is asked what it holds, and never walked")]
+
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -71,13 +73,13 @@ impl Gathering {
                 self.numbers.push(n);
             }
             None => {
-                self.to_hashes();
+                self.become_hashes();
                 self.hashes.insert(xxh3_64(value));
             }
         }
     }
 
-    fn to_hashes(&mut self) {
+    fn become_hashes(&mut self) {
         for n in std::mem::take(&mut self.numbers) {
             let bytes = n.to_be_bytes();
             self.hashes.insert(xxh3_64(&bytes[bytes.len() - self.length.unwrap_or(bytes.len())..]));
@@ -95,7 +97,7 @@ impl Gathering {
                 }
                 return Parents::Bits { length, low: *low, bits };
             }
-            self.to_hashes();
+            self.become_hashes();
         }
         Parents::Hashes(self.hashes)
     }

@@ -1,7 +1,6 @@
 //! Questions → few statements. Pure: what would be asked can be printed without asking.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::BTreeMap;
 
 use super::statement;
 use crate::checks::gates::{Planned, TableGates};
@@ -103,11 +102,11 @@ impl Work {
 }
 
 /// A list that holds each thing once, and who wants it.
-struct Once<T>(Vec<(T, Vec<usize>)>, HashMap<T, usize>);
+struct Once<T>(Vec<(T, Vec<usize>)>, BTreeMap<T, usize>);
 
-impl<T: Clone + Eq + Hash> Once<T> {
+impl<T: Clone + Ord> Once<T> {
     fn new() -> Self {
-        Self(Vec::new(), HashMap::new())
+        Self(Vec::new(), BTreeMap::new())
     }
 
     fn put(&mut self, thing: T, check: usize) -> usize {
@@ -121,6 +120,9 @@ impl<T: Clone + Eq + Hash> Once<T> {
         at
     }
 }
+
+/// The product of the tallies' sizes, their common filter, and each with its slot and its check.
+type Pack = (f64, Option<String>, Vec<(Tally, usize, usize)>);
 
 struct OfTable<'a> {
     plan: &'a mut Plan,
@@ -226,11 +228,11 @@ impl<'a> OfTable<'a> {
 
     /// Small tallies share a grouping; one that may hold anything stands alone.
     fn count(&mut self) {
-        let mut packs: Vec<(f64, Option<String>, Vec<(Tally, usize, usize)>)> = Vec::new();
+        let mut packs: Vec<Pack> = Vec::new();
         for entry in std::mem::take(&mut self.tallies) {
             #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
             let size = entry.0.size.map_or(f64::INFINITY, |size| size.max(1) as f64);
-            let fits = |(product, filter, _): &&mut (f64, Option<String>, Vec<_>)| *filter == entry.0.filter && product * size <= GROUPS;
+            let fits = |(product, filter, _): &&mut Pack| *filter == entry.0.filter && product * size <= GROUPS;
             match packs.iter_mut().find(fits) {
                 Some((product, _, pack)) => {
                     *product *= size;
