@@ -230,9 +230,11 @@ impl Check for Drift {
         }
         // The worst first; of many columns that did not move nobody wants to read.
         lines.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
-        let evidence = lines.into_iter().filter(|(status, _)| *status != Status::Passed).map(|(_, line)| line).chain(left_out).collect();
+        let evidence =
+            lines.into_iter().filter(|(status, _)| *status != Status::Passed).map(|(_, line)| line).chain(left_out.iter().cloned()).collect();
         let allowed = self.share.map(|most| format!("; allowed: {most}")).unwrap_or_default();
-        let message = format!("{drifted} of {} drifted against {}{allowed}", counted(total, "column"), self.against.shown());
+        let others = if left_out.is_empty() { String::new() } else { format!(" ({} cannot be compared)", left_out.len()) };
+        let message = format!("{drifted} of {}{others} drifted against {}{allowed}", counted(total, "column"), self.against.shown());
         Judgement::new(status, message)
             .measured(share(drifted, total), self.share.map_or_else(|| "none".into(), |m| format!("at most {m}")))
             .with_evidence(evidence)

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -118,6 +120,10 @@ impl Check for LabelLeakage {
     }
 
     fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
+        let classes: BTreeSet<&Option<String>> = answer.tallies.iter().flatten().map(|(values, _)| &values[1]).collect();
+        if classes.len() == 1 {
+            return Judgement::broken(format!("{} has one value only, so nothing can tell it", self.column));
+        }
         let mut powers: Vec<(f64, &str)> = Vec::new();
         for (name, counts) in answer.names.iter().zip(&answer.tallies) {
             let mut table: Vec<Vec<u64>> = Vec::new();
@@ -186,5 +192,8 @@ mod tests {
         assert_eq!(status([500, 0, 0, 500]), Status::Failed);
         assert_eq!(status([400, 100, 100, 400]), Status::Warned);
         assert_eq!(status([250, 250, 250, 250]), Status::Passed);
+        let one = vec![(vec![Some("1".to_owned()), Some("t".to_owned())], 9)];
+        let answer = Answer { rows: 9, tallies: vec![one], names: vec!["a".into()], ..Answer::default() };
+        assert_eq!(leakage.judge(&target(None), &answer).status, Status::Broken);
     }
 }
