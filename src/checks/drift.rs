@@ -178,12 +178,14 @@ impl Check for Drift {
                 None
             };
             let Some(mut limits) = self.limits(name) else { continue };
-            // What was asked of all columns is asked of those that have an order.
-            if column.numbers.is_none() && !self.is_named(target) && !matches!(self.except.get(name), Some(Except::Limits(_))) {
-                (limits.ks, limits.wasserstein) = (None, None);
-                if limits.is_empty() {
-                    limits = DEFAULT;
-                }
+            // What is asked of several columns is asked of those that have an order; of the others what is left.
+            if column.numbers.is_none() && target.column.is_none() && !matches!(self.except.get(name), Some(Except::Limits(_))) {
+                let rest = Limits { ks: None, wasserstein: None, ..limits };
+                limits = match (rest.is_empty(), self.is_named(target)) {
+                    (false, _) => rest,
+                    (true, false) => DEFAULT,
+                    (true, true) => limits,
+                };
             }
             match Spread::new(column, now, ends).and_then(|spread| spread.judge(&limits, self.method == Method::Evidently)) {
                 Ok(judged) => {
@@ -283,6 +285,14 @@ mod tests {
         let all = judged("{}", None, &[("a", 50), ("b", 50)]);
         assert_eq!((all.status, all.evidence), (Status::Passed, vec!["odd: not compared: too many values".to_owned()]));
         assert_eq!(judged(r#"{"columns": ["c", "odd"]}"#, None, &[("a", 50), ("b", 50)]).status, Status::Broken);
+    }
+
+    #[test]
+    fn a_distance_of_numbers_is_not_asked_of_letters_among_other_columns() {
+        let same = [("a", 50), ("b", 50)];
+        assert_eq!(judged(r#"{"columns": ["c"], "ks": 0.1, "psi": 0.1}"#, None, &same).status, Status::Passed);
+        assert_eq!(judged(r#"{"columns": ["c"], "ks": 0.1}"#, None, &same).status, Status::Broken);
+        assert_eq!(judged(r#"{"ks": 0.1, "psi": 0.1}"#, Some("c"), &same).status, Status::Broken);
     }
 
     #[test]
