@@ -169,6 +169,46 @@ impl Bounds {
     }
 }
 
+/// The most that a distance may be, and the warning before it. Without `max` nothing fails.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ceiling {
+    /// More fails.
+    pub max: Option<f64>,
+    /// More warns.
+    pub warn: Option<f64>,
+}
+
+impl Ceiling {
+    pub fn judge(self, value: f64) -> Status {
+        match (self.max, self.warn) {
+            (Some(max), _) if value > max => Status::Failed,
+            (_, Some(warn)) if value > warn => Status::Warned,
+            _ => Status::Passed,
+        }
+    }
+
+    pub fn mistake(self) -> Option<String> {
+        match (self.max, self.warn) {
+            (None, None) => Some("a bound is missing: `max` or `warn`".into()),
+            (Some(max), Some(warn)) if warn > max => Some("`warn` lies above `max`, so it could never warn".into()),
+            (max, warn) if max.into_iter().chain(warn).any(|v| v < 0.0) => Some("a bound is not below 0".into()),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Ceiling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.max, self.warn) {
+            (Some(max), Some(warn)) => write!(f, "at most {max}, warning above {warn}"),
+            (Some(max), None) => write!(f, "at most {max}"),
+            (None, Some(warn)) => write!(f, "warning above {warn}"),
+            (None, None) => f.write_str("no bound"),
+        }
+    }
+}
+
 /// What a measured share must be, written as percentages.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ShareBounds {

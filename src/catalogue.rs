@@ -3,6 +3,7 @@
 //! Checks, metrics, stages and sinks are all registered here and nowhere else; `explain`, the JSON schema of
 //! `mlops.yml` and the tables of the README follow from it.
 
+use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
@@ -48,6 +49,15 @@ impl<B: ?Sized> Entry<B> {
     /// The long form's schema.
     pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         (self.schema)(generator)
+    }
+
+    /// Its settings, each with its description. Inlined: a type that is another one has that one's settings.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let mut generator = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true).into_generator();
+        let schema = self.schema(&mut generator);
+        let properties = schema.get("properties").and_then(|p| p.as_object()).cloned().unwrap_or_default();
+        let doc = |schema: &serde_json::Value| schema["description"].as_str().unwrap_or_default().replace('\n', " ");
+        properties.iter().map(|(key, schema)| (key.clone(), doc(schema))).collect()
     }
 
     /// The type's doc comment.

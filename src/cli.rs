@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::profile::Profile;
+
 /// Migrate, seed, check, version, evaluate, register and deploy, from one mlops.yml.
 #[derive(Debug, Parser)]
 #[command(name = "mlops", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
@@ -122,7 +124,7 @@ pub enum DataVerb {
         /// The tables; by default those under `gates.data`.
         tables: Vec<String>,
         /// The file, relative to mlops.yml.
-        #[arg(long, value_name = "FILE", default_value = "mlops-baseline.json")]
+        #[arg(long, value_name = "FILE", default_value = Profile::FILE)]
         out: String,
     },
 }

@@ -66,6 +66,8 @@ pub enum Shape {
 
 impl Profile {
     pub const FORMAT_VERSION: u32 = 1;
+    /// Where it is written and looked for by default.
+    pub const FILE: &str = "mlops-baseline.json";
 
     /// From the text of a file.
     pub fn read(text: &str) -> Result<Self, String> {

@@ -6,10 +6,7 @@ use serde::Deserialize;
 use super::Target;
 use super::known::Known;
 use crate::names::{RelPath, TableName};
-use crate::profile::TableProfile;
-
-/// Where `mlops data profile` writes by default.
-pub const BASELINE: &str = "mlops-baseline.json";
+use crate::profile::{Profile, TableProfile};
 
 /// `baseline`, the path of another profile, or rows of the database: `{where: …}` of the same table, `{table: …}`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -48,7 +45,7 @@ impl Against {
     /// The file, if it is one.
     pub fn file(&self) -> Option<&str> {
         match self {
-            Self::File(path) if path == "baseline" => Some(BASELINE),
+            Self::File(path) if path == "baseline" => Some(Profile::FILE),
             Self::File(path) => Some(path),
             Self::Rows(_) => None,
         }

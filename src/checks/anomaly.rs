@@ -4,6 +4,7 @@ use serde::Deserialize;
 use super::known::{Known, is_number};
 use super::question::{Fold, Term};
 use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
+use crate::bounds::Ceiling;
 use crate::catalogue::Named;
 use crate::outcome::Status;
 use crate::stats::float;
@@ -63,6 +64,12 @@ impl CheckType for Anomaly {
     const ON: On = On::Both;
 }
 
+impl Anomaly {
+    fn ceiling(&self) -> Ceiling {
+        Ceiling { max: Some(self.max), warn: self.warn }
+    }
+}
+
 impl Check for Anomaly {
     fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
         let column = target.column();
@@ -94,7 +101,7 @@ impl Check for Anomaly {
         let Some(value) = value.filter(|v| v.is_finite()) else { return Judgement::broken("there is no value to compare") };
         let before: Vec<f64> = answer.history.iter().copied().take(self.last).collect();
         let what = format!("{:?}", self.of).to_lowercase();
-        let bound = format!("at most {} standard deviations{}", self.max, self.warn.map(|w| format!(" (warning above {w})")).unwrap_or_default());
+        let bound = format!("{} standard deviations", self.ceiling());
         if before.len() < self.min_runs {
             let message = format!("{what} {value}: {} of the {} that a verdict needs", counted(before.len() as u64, "earlier run"), self.min_runs);
             return Judgement::new(Status::Skipped, message).measured(value, bound);
@@ -111,13 +118,7 @@ impl Check for Anomaly {
         } else {
             f64::INFINITY
         };
-        let status = if score > self.max {
-            Status::Failed
-        } else if self.warn.is_some_and(|warn| score > warn) {
-            Status::Warned
-        } else {
-            Status::Passed
-        };
+        let status = self.ceiling().judge(score);
         let away = if score.is_finite() {
             format!("{score:.2} standard deviations from the mean {mean:.6}")
         } else {
@@ -141,10 +142,8 @@ impl Check for Anomaly {
         if self.last < self.min_runs {
             return Some(format!("`last` ({}) is below `min_runs` ({}), so there could never be a verdict", self.last, self.min_runs));
         }
-        if self.max.is_nan() || self.max <= 0.0 {
-            return Some("`max` is above 0".into());
-        }
-        self.warn.filter(|warn| *warn > self.max).map(|_| "`warn` lies above `max`, so it could never warn".into())
+        let nothing = (self.max <= 0.0).then(|| "`max` is above 0".into());
+        nothing.or_else(|| self.ceiling().mistake())
     }
 }
 

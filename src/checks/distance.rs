@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::question::Counts;
+use crate::bounds::Ceiling;
 use crate::outcome::Status;
 use crate::profile::{ColumnProfile, Shape};
 use crate::stats::{self, Pair, evidently, float};
@@ -15,51 +16,14 @@ use crate::stats::{self, Pair, evidently, float};
 #[serde(untagged, expecting = "expected a number or `{max: …, warn: …}`")]
 pub enum AtMost {
     Max(f64),
-    Bounds(MaxWarn),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MaxWarn {
-    /// More fails.
-    pub max: Option<f64>,
-    /// More warns.
-    pub warn: Option<f64>,
+    Bounds(Ceiling),
 }
 
 impl AtMost {
-    fn parts(self) -> (Option<f64>, Option<f64>) {
+    fn ceiling(self) -> Ceiling {
         match self {
-            Self::Max(max) => (Some(max), None),
-            Self::Bounds(MaxWarn { max, warn }) => (max, warn),
-        }
-    }
-
-    fn judge(self, value: f64) -> Status {
-        match self.parts() {
-            (Some(max), _) if value > max => Status::Failed,
-            (_, Some(warn)) if value > warn => Status::Warned,
-            _ => Status::Passed,
-        }
-    }
-
-    pub fn mistake(self) -> Option<String> {
-        match self.parts() {
-            (None, None) => Some("a bound is missing: `max` or `warn`".into()),
-            (Some(max), Some(warn)) if warn > max => Some("`warn` lies above `max`, so it could never warn".into()),
-            (max, warn) if max.into_iter().chain(warn).any(|v| v < 0.0) => Some("a distance is not below 0".into()),
-            _ => None,
-        }
-    }
-}
-
-impl std::fmt::Display for AtMost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.parts() {
-            (Some(max), Some(warn)) => write!(f, "at most {max}, warning above {warn}"),
-            (Some(max), None) => write!(f, "at most {max}"),
-            (None, Some(warn)) => write!(f, "warning above {warn}"),
-            (None, None) => f.write_str("no bound"),
+            Self::Max(max) => Ceiling { max: Some(max), warn: None },
+            Self::Bounds(ceiling) => ceiling,
         }
     }
 }
@@ -90,7 +54,7 @@ impl Limits {
     pub fn mistake(&self) -> Option<String> {
         let p = self.chi2.filter(|p| !(0.0..=1.0).contains(p)).map(|p| format!("`chi2` is a p-value between 0 and 1, and {p} is not"));
         let all = [self.psi, self.ks, self.wasserstein, self.js, self.cramers_v];
-        p.or_else(|| all.into_iter().flatten().find_map(AtMost::mistake))
+        p.or_else(|| all.into_iter().flatten().find_map(|limit| limit.ceiling().mistake()))
     }
 }
 
@@ -191,8 +155,9 @@ impl<'a> Spread<'a> {
         let mut all = Vec::new();
         let mut put = |name, value: Option<f64>, limit: Option<AtMost>, exact_to| {
             if let Some(limit) = limit {
-                let status = value.map_or(Status::Broken, |value| limit.judge(value));
-                all.push(Judged { name, value, bound: limit.to_string(), status, exact_to });
+                let ceiling = limit.ceiling();
+                let status = value.map_or(Status::Broken, |value| ceiling.judge(value));
+                all.push(Judged { name, value, bound: ceiling.to_string(), status, exact_to });
             }
         };
         let shares = if theirs { Some(self.their_shares()?) } else { None };
@@ -249,7 +214,9 @@ impl<'a> Spread<'a> {
             return (stats::kolmogorov_smirnov(pairs), None);
         }
         let Some((_, reference, current)) = &self.bins else { return (None, None) };
-        let at_edges: Vec<Pair> = placed(reference, current, |at| float(at as u64));
+        // The bins in their order: the statistic looks at nothing else.
+        let bins = reference.iter().zip(current).enumerate();
+        let at_edges: Vec<Pair> = bins.map(|(at, (a, b))| Pair { value: float(at as u64), reference: *a, current: *b }).collect();
         let (n, m) = (float(reference.iter().sum()), float(current.iter().sum()));
         let most = reference.iter().zip(current).map(|(a, b)| (float(*a) / n).max(float(*b) / m)).fold(0.0, f64::max);
         (stats::kolmogorov_smirnov(&at_edges), Some(most))
@@ -284,11 +251,6 @@ impl<'a> Spread<'a> {
         let finite = |v: f64| Some(v / deviation).filter(|v| v.is_finite());
         (finite(distance), finite(bound))
     }
-}
-
-/// Bins as values in their order.
-fn placed(reference: &[u64], current: &[u64], value: impl Fn(usize) -> f64) -> Vec<Pair> {
-    reference.iter().zip(current).enumerate().map(|(at, (a, b))| Pair { value: value(at), reference: *a, current: *b }).collect()
 }
 
 /// Percentiles' bins put together to the baseline's tenths.

@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::against::Against;
-use super::distance::{AtMost, Limits, MaxWarn, Spread, bin, worst};
-use super::known::{Known, is_instant};
-use super::question::{Fold, Tally};
+use super::distance::{AtMost, Limits, Spread, bin, worst};
+use super::known::{Known, finite, is_number};
+use super::question::{Fold, Tally, Term};
 use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
+use crate::bounds::Ceiling;
 use crate::catalogue::Named;
 use crate::names::ident;
 use crate::outcome::Status;
@@ -96,7 +97,7 @@ impl CheckType for Drift {
 }
 
 const DEFAULT: Limits = Limits {
-    psi: Some(AtMost::Bounds(MaxWarn { max: Some(0.25), warn: Some(0.1) })),
+    psi: Some(AtMost::Bounds(Ceiling { max: Some(0.25), warn: Some(0.1) })),
     ks: None,
     wasserstein: None,
     js: None,
@@ -105,8 +106,12 @@ const DEFAULT: Limits = Limits {
 };
 
 impl Drift {
+    fn own(&self) -> Limits {
+        Limits { psi: self.psi, ks: self.ks, wasserstein: self.wasserstein, js: self.js, cramers_v: self.cramers_v, chi2: self.chi2 }
+    }
+
     fn limits(&self, column: &str) -> Option<Limits> {
-        let own = Limits { psi: self.psi, ks: self.ks, wasserstein: self.wasserstein, js: self.js, cramers_v: self.cramers_v, chi2: self.chi2 };
+        let own = self.own();
         match self.except.get(column) {
             Some(Except::Out(true)) | None => Some(if own.is_empty() { DEFAULT } else { own }),
             Some(Except::Out(false)) => None,
@@ -143,17 +148,15 @@ impl Check for Drift {
                 Shape::Bins { edges, .. } => (bin(&name, edges), edges.len() + 3),
                 Shape::Unknown(_) => continue,
             };
-            if column.numbers.is_some() != (super::known::is_number(now) && !is_instant(now)) {
+            if column.numbers.is_some() != is_number(now) {
                 return Err(format!("`{}` was {} and is {}", column.name, column.type_name, now.type_name));
             }
             question.names.push(column.name.clone());
             question.tallies.push(Tally { by: vec![by], filter: target.filter.clone(), size: Some(size) });
             if matches!(column.shape, Shape::Bins { .. }) {
                 for (fold, call) in [(Fold::Min, "min"), (Fold::Max, "max")] {
-                    let finite = format!("{name}::text not in ('NaN', 'Infinity', '-Infinity')");
-                    let finite = super::known::is_inexact(now).then_some(finite);
                     let term = target.aggregate(fold, format!("{call}({name}::float8)"));
-                    question.scan.push(super::question::Term { when: finite, ..term });
+                    question.scan.push(Term { when: Some(finite(&name, now)), ..term });
                 }
             }
         }
@@ -247,13 +250,12 @@ impl Check for Drift {
     }
 
     fn mistake(&self) -> Option<String> {
-        let own = Limits { psi: self.psi, ks: self.ks, wasserstein: self.wasserstein, js: self.js, cramers_v: self.cramers_v, chi2: self.chi2 };
         let except = self.except.iter().find_map(|(name, except)| match except {
             Except::Out(_) => None,
             Except::Limits(limits) if limits.is_empty() => Some(format!("`except` asks nothing of `{name}`; leave it out with `false`")),
             Except::Limits(limits) => limits.mistake(),
         });
-        self.against.mistake().or_else(|| own.mistake()).or(except)
+        self.against.mistake().or_else(|| self.own().mistake()).or(except)
     }
 }
 

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::known::Known;
-use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
+use super::{Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
 
@@ -25,14 +25,9 @@ impl CheckType for Exists {
 
 impl Check for Exists {
     fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
-        target.facts(&known.catalog).map(|_| Question::default())
-    }
-
-    fn judge(&self, target: &Target, _: &Answer) -> Judgement {
-        Judgement::new(Status::Passed, format!("table {} exists", target.table))
-    }
-
-    fn judges_empty(&self) -> bool {
-        true
+        Ok(Question::answered(match target.facts(&known.catalog) {
+            Ok(_) => Judgement::new(Status::Passed, format!("table {} exists", target.table)),
+            Err(why) => Judgement::new(Status::Failed, why),
+        }))
     }
 }

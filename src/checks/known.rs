@@ -15,6 +15,8 @@ pub struct Known {
     pub evidence: BTreeMap<TableName, Evidence>,
     /// Columns whose values no report may show.
     pub redacted: BTreeSet<(TableName, String)>,
+    /// What is listed under each table's `columns`.
+    pub listed: BTreeMap<TableName, Vec<String>>,
     pub can: Abilities,
     /// What checks compare with, by its key; `Err` is why it is not known.
     pub references: BTreeMap<String, Result<TableProfile, String>>,
@@ -61,9 +63,18 @@ pub(super) fn is_instant(facts: &ColumnFacts) -> bool {
     facts.base_type.starts_with("timestamp") || facts.base_type == "date"
 }
 
+/// A condition that leaves NULL, NaN and infinity out.
+pub(super) fn finite(value: &str, facts: &ColumnFacts) -> String {
+    if is_inexact(facts) { format!("{value}::text not in ('NaN', 'Infinity', '-Infinity')") } else { format!("{value} is not null") }
+}
+
 impl Known {
     pub fn evidence(&self, table: &TableName) -> Option<&Evidence> {
         self.evidence.get(table)
+    }
+
+    pub fn listed(&self, table: &TableName) -> &[String] {
+        self.listed.get(table).map(Vec::as_slice).unwrap_or_default()
     }
 
     pub fn is_redacted(&self, table: &TableName, column: &str) -> bool {

@@ -7,6 +7,7 @@ use super::known::{Known, is_inexact, is_instant, is_number};
 use super::question::{Tally, find_column};
 use super::split_duplicates::features;
 use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target, Within};
+use crate::bounds::Ceiling;
 use crate::catalogue::Named;
 use crate::names::ident;
 use crate::outcome::Status;
@@ -55,6 +56,10 @@ const MANY: u64 = 1_000_000;
 const SAMPLE: u64 = 50_000;
 
 impl LabelLeakage {
+    fn ceiling(&self) -> Ceiling {
+        Ceiling { max: Some(self.max), warn: self.warn }
+    }
+
     fn features(&self, target: &Target, known: &Known) -> Result<Vec<String>, String> {
         for column in &self.except {
             find_column(&known.catalog, &target.table, column)?;
@@ -149,27 +154,19 @@ impl Check for LabelLeakage {
         }
         powers.sort_by(|a, b| b.0.total_cmp(&a.0));
         let Some((most, feature)) = powers.first() else { return Judgement::new(Status::Passed, "there is no row, and that is allowed") };
-        let status = match self.warn {
-            _ if *most > self.max => Status::Failed,
-            Some(warn) if *most > warn => Status::Warned,
-            _ => Status::Passed,
-        };
-        let bound = format!("at most {}{}", self.max, self.warn.map(|w| format!(" (warning above {w})")).unwrap_or_default());
+        let ceiling = self.ceiling();
         let suspects = powers.iter().filter(|(power, _)| *power > self.warn.unwrap_or(self.max));
         let evidence = suspects.map(|(power, name)| format!("{name}: {power:.4}")).collect();
-        let message = format!("of {} features {feature} tells most of {} (Cramér's V {most:.4}); {bound}", powers.len(), self.column);
-        Judgement::new(status, message).measured(*most, bound).with_evidence(evidence)
+        let message = format!("of {} features {feature} tells most of {} (Cramér's V {most:.4}); {ceiling}", powers.len(), self.column);
+        Judgement::new(ceiling.judge(*most), message).measured(*most, ceiling.to_string()).with_evidence(evidence)
     }
 
     fn mistake(&self) -> Option<String> {
         if self.columns.contains(&self.column) {
             return Some(format!("`columns` names the label itself, {}", self.column));
         }
-        let inside = |v: f64| (0.0..=1.0).contains(&v);
-        if !inside(self.max) || self.warn.is_some_and(|w| !inside(w)) {
-            return Some("Cramér's V lies between 0 and 1".into());
-        }
-        self.warn.filter(|warn| *warn > self.max).map(|_| "`warn` lies above `max`, so it could never warn".into())
+        let beyond = (self.max > 1.0).then(|| "Cramér's V lies between 0 and 1".into());
+        beyond.or_else(|| self.ceiling().mistake())
     }
 }
 

@@ -74,8 +74,10 @@ pub trait Check: Send + Sync {
     /// What to ask the database; pure. `Err` says why the question cannot be asked.
     fn ask(&self, target: &Target, known: &Known) -> Result<Question, String>;
 
-    /// What the answer means; pure.
-    fn judge(&self, target: &Target, answer: &Answer) -> Judgement;
+    /// What the answer means; pure. What the catalog has answered gets no further.
+    fn judge(&self, _: &Target, _: &Answer) -> Judgement {
+        Judgement::broken("nothing was asked")
+    }
 
     /// A query for offending rows, asked only when there are some.
     fn sample(&self, _: &Target, _: &Known) -> Option<String> {
@@ -117,8 +119,6 @@ pub trait CheckType: Check + Named + DeserializeOwned + 'static {
     const WITHIN: Option<Within> = None;
     /// Where its answer comes from.
     const COST: Cost = Cost::Scan;
-    /// It wants to know which columns are listed, as a setting `listed`.
-    const WANTS_COLUMNS: bool = false;
 }
 
 /// Where an answer comes from, and so what it costs.
@@ -162,7 +162,6 @@ pub struct Kind {
     pub repeats: bool,
     pub within: Option<Within>,
     pub cost: Cost,
-    pub wants_columns: bool,
 }
 
 fn kind<T: CheckType>() -> Kind {
@@ -174,7 +173,7 @@ fn kind<T: CheckType>() -> Kind {
         }
         Some(Box::new(check) as Box<dyn Check>)
     });
-    Kind { entry, on: T::ON, repeats: T::REPEATS, within: T::WITHIN, cost: T::COST, wants_columns: T::WANTS_COLUMNS }
+    Kind { entry, on: T::ON, repeats: T::REPEATS, within: T::WITHIN, cost: T::COST }
 }
 
 impl Kind {

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::known::{Known, is_inexact};
+use super::known::{Known, finite};
 use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target, aggregate};
 use crate::bounds::Limit;
 use crate::catalogue::Named;
@@ -44,6 +44,12 @@ impl CheckType for Outliers {
 }
 
 impl Outliers {
+    /// The rows with a number.
+    fn numbers(target: &Target, known: &Known) -> String {
+        let value = format!("t.{}", target.column());
+        target.column_facts(&known.catalog).map_or_else(|_| format!("{value} is not null"), |facts| finite(&value, facts))
+    }
+
     fn k(&self) -> f64 {
         self.k.unwrap_or(if self.method == Method::Iqr { 1.5 } else { 3.0 })
     }
@@ -55,7 +61,7 @@ impl Outliers {
     /// A table with the two fences.
     fn fences(&self, target: &Target, known: &Known) -> String {
         let value = format!("t.{}::float8", target.column());
-        let from = target.selection(Some(&finite(target, known)));
+        let from = target.selection(Some(&Self::numbers(target, known)));
         let k = self.k();
         match self.method {
             Method::Iqr => format!(
@@ -71,17 +77,7 @@ impl Outliers {
     fn beyond(&self, target: &Target, known: &Known) -> String {
         let value = format!("t.{}::float8", target.column());
         let fences = self.fences(target, known);
-        format!("{} and ({value} < (select low from {fences} f) or {value} > (select high from {fences} f))", finite(target, known))
-    }
-}
-
-/// A condition that leaves out what is no number.
-fn finite(target: &Target, known: &Known) -> String {
-    let column = format!("t.{}", target.column());
-    if target.column_facts(&known.catalog).is_ok_and(is_inexact) {
-        format!("{column}::text not in ('NaN', 'Infinity', '-Infinity')")
-    } else {
-        format!("{column} is not null")
+        format!("{} and ({value} < (select low from {fences} f) or {value} > (select high from {fences} f))", Self::numbers(target, known))
     }
 }
 
@@ -89,7 +85,7 @@ impl Check for Outliers {
     fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
         aggregate::number(target, known)?;
         let value = format!("t.{}::float8", target.column());
-        let (fences, from) = (self.fences(target, known), target.selection(Some(&finite(target, known))));
+        let (fences, from) = (self.fences(target, known), target.selection(Some(&Self::numbers(target, known))));
         let counted = format!("count(*) filter (where {value} < f.low or {value} > f.high)");
         let from = from.replacen(" t where ", &format!(" t cross join {fences} f where "), 1);
         Ok(Question::single(format!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::distance::bin;
 use super::gates::Gates;
-use super::known::{Known, is_inexact, is_number};
+use super::known::{Known, finite, is_inexact, is_number};
 use super::question::Target;
 use super::scan::{Session, know};
 use crate::names::{TableName, ident};
@@ -24,11 +24,11 @@ const SAMPLE: u64 = 200_000;
 /// The inner error is for the user: a table that is not there.
 pub async fn profile(server: &Postgres, gates: &Gates, tables: &[TableName]) -> Result<Result<Profile, String>, PgError> {
     let mut session = Session::open(server, None).await?;
-    let known = know(server, &session, gates, tables).await?;
+    let known = know(server, &mut session, gates, tables).await?;
     let mut profiles = BTreeMap::new();
     for table in tables {
         let filter = gates.tables.iter().find(|t| t.table == *table).and_then(|t| t.filter.clone());
-        let target = Target { table: table.clone(), column: None, table_filter: filter, filter: None };
+        let target = Target::of_table(table.clone(), filter);
         match of(&mut session, &known, &target).await? {
             Ok(profile) => profiles.insert(table.to_string(), profile),
             Err(why) => return Ok(Err(why)),
@@ -48,8 +48,8 @@ pub(super) async fn of(session: &mut Session, known: &Known, target: &Target) ->
         list.push(format!("count(t.{})::text", ident(&column.name)));
         if is_number(column) {
             let value = format!("t.{}::float8", ident(&column.name));
-            let finite = if is_inexact(column) { format!(" filter (where {value} not in ('NaN', 'Infinity', '-Infinity'))") } else { String::new() };
-            list.extend(["min", "max", "avg", "stddev_pop"].map(|call| format!("({call}({value}){finite})::text")));
+            let finite = finite(&value, column);
+            list.extend(["min", "max", "avg", "stddev_pop"].map(|call| format!("({call}({value}) filter (where {finite}))::text")));
             list.push(if is_inexact(column) { format!("(count(*) filter (where {value} = 'NaN'))::text") } else { "'0'".into() });
         }
     }
@@ -137,8 +137,7 @@ async fn shape(session: &mut Session, known: &Known, target: &Target, column: &C
 
 /// The 99 percentiles, each once.
 async fn edges(session: &mut Session, target: &Target, name: &str, column: &ColumnFacts, rows: u64) -> Result<Result<Vec<f64>, String>, PgError> {
-    let finite = if is_inexact(column) { format!("{name}::float8 not in ('NaN', 'Infinity', '-Infinity')") } else { format!("{name} is not null") };
-    let mut from = target.selection(Some(&finite));
+    let mut from = target.selection(Some(&finite(name, column)));
     if rows > MANY {
         // The same blocks for the same table.
         let part = 100.0 * float(SAMPLE) / float(rows);

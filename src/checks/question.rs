@@ -112,6 +112,8 @@ pub struct Question {
     pub names: Vec<String>,
     /// What the answer is compared with.
     pub reference: Option<TableProfile>,
+    /// The verdict, where the catalog has the whole answer.
+    pub answered: Option<Judgement>,
     /// What the catalog guarantees: the constraint's name. Nothing else is asked then, but whether there are rows.
     pub proof: Option<String>,
     /// A condition that no row may meet, in case the server's constraints can refute it.
@@ -129,6 +131,10 @@ impl Question {
 
     pub fn keyed(keyed: Keyed) -> Self {
         Self { keyed: Some(keyed), ..Self::default() }
+    }
+
+    pub fn answered(verdict: Judgement) -> Self {
+        Self { answered: Some(verdict), ..Self::default() }
     }
 
     pub fn proven(by: impl Into<String>) -> Self {
@@ -202,6 +208,16 @@ impl Judgement {
 }
 
 impl Target {
+    /// All rows of a table that its gates look at.
+    pub fn of_table(table: TableName, table_filter: Option<String>) -> Self {
+        Self { table, column: None, table_filter, filter: None }
+    }
+
+    /// The same rows without the check's own `where`.
+    pub fn whole(&self) -> Self {
+        Self::of_table(self.table.clone(), self.table_filter.clone())
+    }
+
     /// The column as SQL. Column checks always have one.
     pub fn column(&self) -> String {
         ident(self.column.as_deref().unwrap_or_default())

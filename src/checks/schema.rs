@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::against::Against;
 use super::categories::Does;
 use super::known::Known;
-use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
+use super::{Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
 use crate::units::counted;
@@ -35,10 +35,6 @@ pub struct Schema {
     /// Columns that stand in this order; others may stand between them.
     #[serde(default)]
     pub order: Vec<String>,
-    /// The columns under `columns`.
-    #[serde(default)]
-    #[schemars(skip)]
-    pub listed: Vec<String>,
 }
 
 fn fail() -> Does {
@@ -60,7 +56,6 @@ impl Named for Schema {
 impl CheckType for Schema {
     const ON: On = On::Table;
     const COST: Cost = Cost::Catalog;
-    const WANTS_COLUMNS: bool = true;
 }
 
 impl Check for Schema {
@@ -70,7 +65,8 @@ impl Check for Schema {
         let has = |name: &str| facts.column(name).is_some();
         found.extend(self.forbidden.iter().filter(|name| has(name)).map(|name| (Does::Fail, format!("forbidden: {name}"))));
         if self.extra != Does::Ignore {
-            let extra = facts.columns.iter().filter(|c| !self.listed.contains(&c.name));
+            let listed = known.listed(&target.table);
+            let extra = facts.columns.iter().filter(|c| !listed.contains(&c.name));
             found.extend(extra.map(|c| (self.extra, format!("extra: {}", c.name))));
         }
         let place = |name: &String| facts.columns.iter().position(|c| c.name == *name);
@@ -92,36 +88,15 @@ impl Check for Schema {
             let gone = before.columns.iter().filter(|old| !has(&old.name));
             found.extend(gone.map(|old| (self.removed, format!("removed: {} {}", old.name, old.type_name))));
         }
-        // Told as `1 added: …`: the catalog's answer travels to the verdict as it is.
-        let said = found.into_iter().map(|(does, what)| format!("{does:?} {what}")).chain([format!("columns {}", facts.columns.len())]);
-        Ok(Question { names: said.collect(), ..Question::default() })
-    }
-
-    fn judge(&self, _: &Target, answer: &Answer) -> Judgement {
-        let (mut status, mut differences, mut columns) = (Status::Passed, Vec::new(), 0);
-        for said in &answer.names {
-            let (word, what) = said.split_once(' ').unwrap_or((said, ""));
-            match word {
-                "Fail" => status = status.max(Status::Failed),
-                "Warn" => status = status.max(Status::Warned),
-                "columns" => {
-                    columns = what.parse().unwrap_or(0);
-                    continue;
-                }
-                _ => {}
-            }
-            differences.push(what.to_owned());
-        }
+        let status = found.iter().map(|(does, _)| does.status()).max().unwrap_or(Status::Passed);
+        let differences: Vec<String> = found.into_iter().map(|(_, what)| what).collect();
         let message = match differences.as_slice() {
-            [] => format!("{} as they should be", counted(columns, "column")),
+            [] => format!("{} as they should be", counted(facts.columns.len() as u64, "column")),
             [one] => one.clone(),
             many => format!("{} differences: {}", many.len(), many.join("; ")),
         };
-        Judgement::new(status, message).with_evidence(if differences.len() > 1 { differences } else { vec![] })
-    }
-
-    fn judges_empty(&self) -> bool {
-        true
+        let evidence = if differences.len() > 1 { differences } else { vec![] };
+        Ok(Question::answered(Judgement::new(status, message).with_evidence(evidence)))
     }
 
     fn against(&self) -> Option<&Against> {
@@ -132,9 +107,6 @@ impl Check for Schema {
         let nothing = self.against.is_none() && self.forbidden.is_empty() && self.extra == Does::Ignore && self.order.is_empty();
         if nothing {
             return Some("it asks for nothing: write `against`, `forbidden`, `extra` or `order`".into());
-        }
-        if self.extra != Does::Ignore && self.listed.is_empty() {
-            return Some("`extra` compares with `columns`, and there are none".into());
         }
         self.against.as_ref().and_then(Against::mistake)
     }
@@ -152,9 +124,8 @@ mod tests {
             |name: &str| ColumnProfile { name: name.into(), type_name: "text".into(), nulls: 0, numbers: None, shape: Shape::Unknown(String::new()) };
         let before = TableProfile { rows: 1, columns: ["a", "b"].map(column).to_vec() };
         known.references.insert(Against::default().key(&target(None)), Ok(before));
-        let check: Schema = settings(json);
-        let names = check.ask(&target(None), &known).expect("question").names;
-        check.judge(&target(None), &Answer { names, ..Answer::default() })
+        known.listed.insert(target(None).table, vec!["a".into()]);
+        settings::<Schema>(json).ask(&target(None), &known).expect("question").answered.expect("verdict")
     }
 
     #[test]
@@ -170,7 +141,7 @@ mod tests {
     fn forbidden_extra_and_swapped_columns_fail() {
         let columns = [("a", "text"), ("ssn", "text")];
         assert_eq!(judged(r#"{"forbidden": ["ssn"]}"#, &columns).status, Status::Failed);
-        assert_eq!(judged(r#"{"extra": "fail", "listed": ["a"]}"#, &columns).message, "extra: ssn");
+        assert_eq!(judged(r#"{"extra": "fail"}"#, &columns).message, "extra: ssn");
         assert_eq!(judged(r#"{"order": ["ssn", "a"]}"#, &columns).message, "out of order: a stands before ssn");
         assert!(settings::<Schema>("{}").mistake().is_some());
     }

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::known::Known;
-use super::{Answer, Check, CheckType, Cost, Judgement, On, Question, Target};
+use super::{Check, CheckType, Cost, Judgement, On, Question, Target};
 use crate::catalogue::Named;
 use crate::outcome::Status;
 
@@ -66,19 +66,13 @@ impl Check for Type {
     fn ask(&self, target: &Target, known: &Known) -> Result<Question, String> {
         let found = &target.column_facts(&known.catalog)?.type_name;
         let ((wanted, modifier), (base, actual)) = (normal(&self.is), normal(found));
-        if wanted == base && (modifier.is_none() || modifier == actual) {
-            Ok(Question::default())
+        let fits = wanted == base && (modifier.is_none() || modifier == actual);
+        let verdict = if fits {
+            (Status::Passed, format!("the type is {}", self.is))
         } else {
-            Err(format!("the type is {found}, not {}", self.is))
-        }
-    }
-
-    fn judge(&self, _: &Target, _: &Answer) -> Judgement {
-        Judgement::new(Status::Passed, format!("the type is {}", self.is))
-    }
-
-    fn judges_empty(&self) -> bool {
-        true
+            (Status::Failed, format!("the type is {found}, not {}", self.is))
+        };
+        Ok(Question::answered(Judgement::new(verdict.0, verdict.1)))
     }
 }
 
@@ -89,7 +83,10 @@ mod tests {
 
     #[test]
     fn short_names_and_open_modifiers_are_understood() {
-        let fits = |wanted: &str, found: &str| Type { is: wanted.into() }.ask(&target(Some("c")), &known(&[("c", found)])).is_ok();
+        let fits = |wanted: &str, found: &str| {
+            let question = Type { is: wanted.into() }.ask(&target(Some("c")), &known(&[("c", found)])).expect("question");
+            question.answered.expect("verdict").status == Status::Passed
+        };
         assert!(fits("int", "integer") && fits("timestamptz", "timestamp with time zone") && fits("float8", "double precision"));
         assert!(fits("numeric", "numeric(12,4)") && fits("numeric(12, 4)", "numeric(12,4)") && fits("text[]", "text[]"));
         assert!(fits("timestamptz", "timestamp(3) with time zone"));

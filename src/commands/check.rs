@@ -9,7 +9,6 @@ use crate::cli::SelectArgs;
 use crate::mistakes::Mistakes;
 use crate::names::TableName;
 use crate::outcome::exit;
-use crate::ports::postgres::Postgres;
 
 impl SelectArgs {
     /// GitLab's `parallel:` numbers its jobs, from 1.
@@ -33,20 +32,11 @@ fn gates(loaded: &Loaded, shell: &Shell) -> Result<Gates, Failure> {
     Ok(checks::parse(section.ok_or_else(missing)?, &shell.global.config.display().to_string(), &mut Mistakes::default()))
 }
 
-async fn server(loaded: &Loaded, what: &str) -> Result<Postgres, Failure> {
-    let url = &loaded.config.core.database.url;
-    if url.is_empty() {
-        return Err(Failure::usage(format!("database.url is empty: there is no database to {what}")));
-    }
-    let waiting = |why: &str| tracing::info!("waiting for the database: {why}");
-    Postgres::connect(&loaded.address(url), waiting).await.map_err(Failure::broken)
-}
-
 pub(super) async fn explain(shell: &Shell, select: &SelectArgs) -> Outcome {
     let loaded = shell.load(&[])?;
     let mut gates = gates(&loaded, shell)?;
     gates.select(&select.selection(&shell.env)?).map_err(Failure::usage)?;
-    let server = server(&loaded, "ask").await?;
+    let server = loaded.server("ask").await?;
     let read = |path: &str| loaded.workspace.read_text(path).map_err(|e| e.to_string());
     let setting = Setting { pool: loaded.config.core.database.pool, read: &read, history: BTreeMap::new() };
     say(&checks::explain(&server, &gates, &setting).await.map_err(Failure::broken)?);
@@ -64,7 +54,7 @@ pub(super) async fn profile(shell: &Shell, tables: &[String], out: &str) -> Outc
     if all.is_empty() {
         return Err(Failure::usage("there is no table to look at: name one, or write `gates.data`"));
     }
-    let server = server(&loaded, "look at").await?;
+    let server = loaded.server("look at").await?;
     let profile = checks::profile(&server, &gates, &all).await.map_err(Failure::broken)?.map_err(Failure::usage)?;
     let text = profile.write().map_err(Failure::broken)?;
     let changed = loaded.workspace.write(out, text.as_bytes()).map_err(Failure::broken)?;

@@ -49,15 +49,11 @@ fn entries() -> Vec<Entry> {
 }
 
 fn of_catalogue<B: ?Sized>(catalogue: &Catalogue<B>) -> Vec<Entry> {
-    let settings = |schema: &Json| -> Vec<(String, String)> {
-        let properties = schema["properties"].as_object().cloned().unwrap_or_default();
-        properties.iter().map(|(key, value)| (key.clone(), value["description"].as_str().unwrap_or_default().replace('\n', " "))).collect()
-    };
     let entry = |e: &crate::catalogue::Entry<B>| Entry {
         family: catalogue.family,
         name: e.name.into(),
         doc: e.doc(),
-        settings: settings(&Json::from(e.schema(&mut schemars::SchemaGenerator::default()))),
+        settings: e.settings(),
         short: e.short,
         form: None,
     };

@@ -12,7 +12,7 @@ use crate::pipeline::{Plan, plan, sections};
 use crate::ports::ci::Ci;
 use crate::ports::files::Workspace;
 use crate::ports::postgres::scratch::Binaries;
-use crate::ports::postgres::{Address, password_of};
+use crate::ports::postgres::{Address, Postgres, password_of};
 use crate::secret::Mask;
 use crate::stages::{Around, Target, kinds, seed_tasks};
 
@@ -132,6 +132,16 @@ impl Loaded {
             statement_timeout: database.statement_timeout.0,
             pool: database.pool,
         }
+    }
+
+    /// The server of the verbs that are no run; `what` one would do with its database.
+    pub(super) async fn server(&self, what: &str) -> Result<Postgres, Failure> {
+        let url = &self.config.core.database.url;
+        if url.is_empty() {
+            return Err(Failure::usage(format!("database.url is empty: there is no database to {what}")));
+        }
+        let waiting = |why: &str| tracing::info!("waiting for the database: {why}");
+        Postgres::connect(&self.address(url), waiting).await.map_err(Failure::broken)
     }
 
     /// What migrations are seen against; the sections have been found right before.

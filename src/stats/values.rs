@@ -68,14 +68,14 @@ pub fn mean_and_deviation(counts: &[(f64, u64)]) -> Option<(f64, f64)> {
     (mean.is_finite() && deviation.is_finite()).then_some((mean, deviation))
 }
 
-/// For i = 1 … k - 1 the smallest value whose cumulative share is at least i/k (`percentile_disc`), each once.
-/// `counts` ascends.
-pub fn quantile_edges(counts: &[(f64, u64)], k: u64) -> Vec<f64> {
+/// For i = 1 … 9 the smallest value whose cumulative share is at least i/10 (`percentile_disc`), each once. `counts`
+/// ascends.
+pub fn deciles(counts: &[(f64, u64)]) -> Vec<f64> {
     let n: u64 = counts.iter().map(|(_, n)| n).sum();
     let mut edges = Vec::new();
     let (mut at, mut seen) = (0, 0);
-    for i in 1..k {
-        let rank = (n * i).div_ceil(k);
+    for i in 1..10 {
+        let rank = (n * i).div_ceil(10);
         while at < counts.len() && seen + counts[at].1 < rank {
             seen += counts[at].1;
             at += 1;
@@ -87,8 +87,4 @@ pub fn quantile_edges(counts: &[(f64, u64)], k: u64) -> Vec<f64> {
         }
     }
     edges
-}
-
-pub fn deciles(counts: &[(f64, u64)]) -> Vec<f64> {
-    quantile_edges(counts, 10)
 }

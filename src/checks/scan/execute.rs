@@ -13,7 +13,7 @@ use super::statement::{self, Stream};
 use crate::checks::question::{Answer, Ask, Counts, Keyed, Question, Single, Tally};
 use crate::names::ident;
 use crate::ports::postgres::copy::{CopyOutError, each_row};
-use crate::ports::postgres::{PgError, Postgres, describe, sql_state};
+use crate::ports::postgres::{PgError, Postgres, Trouble, describe, running, sql_state};
 
 /// Values of a tally that are kept.
 pub const MOST: usize = 5_000;
@@ -30,8 +30,6 @@ pub struct Results {
     pub counts: Vec<Result<Counts, String>>,
     /// For each check, its part of the time of the jobs that answer it.
     pub elapsed: Vec<Duration>,
-    pub statements: usize,
-    pub connections: usize,
 }
 
 impl Results {
@@ -42,8 +40,6 @@ impl Results {
             keyed: vec![Err(unasked()); plan.keyed],
             counts: vec![Err(unasked()); plan.counts],
             elapsed: vec![Duration::ZERO; plan.places.len()],
-            statements: 0,
-            connections: 1,
         }
     }
 
@@ -150,7 +146,6 @@ pub async fn execute(server: &Postgres, first: Session, plan: Plan, pool: usize)
             sessions.extend(futures_util::future::join_all(more).await.into_iter().flatten());
         }
     }
-    let connections = sessions.len();
     let queue = Mutex::new(VecDeque::from(plan.jobs));
     let workers = sessions.into_iter().map(|mut session| {
         let (queue, results) = (&queue, &results);
@@ -164,14 +159,17 @@ pub async fn execute(server: &Postgres, first: Session, plan: Plan, pool: usize)
             }
         }
     });
-    let mut sessions = futures_util::future::try_join_all(workers).await?;
-    let statements = sessions.iter().map(|s| s.statements).sum();
-    sessions.truncate(1);
-    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    (results.statements, results.connections) = (statements, connections);
-    match sessions.pop() {
-        Some(session) => Ok((session, results)),
-        None => Err(PgError::new(server.endpoint(), "checking the data", crate::ports::postgres::Trouble::Usage("there is no connection".into()))),
+    let ended = futures_util::future::try_join_all(workers).await;
+    if ended.is_err() {
+        // The others must not go on with what nobody waits for.
+        running::cancel().await;
+    }
+    let sessions = ended?;
+    let statements = sessions.iter().map(|session| session.statements).sum();
+    let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match sessions.into_iter().next() {
+        Some(session) => Ok((Session { statements, ..session }, results)),
+        None => Err(PgError::new(server.endpoint(), "checking the data", Trouble::Usage("there is no connection".into()))),
     }
 }
 
@@ -191,6 +189,7 @@ fn keep(results: &Mutex<Results>, job: &Job, found: Found, elapsed: Duration) {
             }
         }
         (Found::Values(mut values), Work::Single { slot, .. }) => results.values[*slot] = values.swap_remove(0),
+        (Found::Keyed(mut found), Work::Keyed { slot, .. }) => results.keyed[*slot] = found.swap_remove(0),
         (Found::Keyed(found), Work::Keys { slots, .. }) => slots.iter().zip(found).for_each(|(slot, one)| results.keyed[*slot] = one),
         (Found::Counts(found), Work::Tally { slots, .. }) => slots.iter().zip(found).for_each(|(slot, one)| results.counts[*slot] = one),
         _ => {}
@@ -204,6 +203,7 @@ async fn run(session: &mut Session, work: &Work) -> Result<Found, PgError> {
         Work::Scan { scan, .. } => Found::Values(scanned(session, scan).await?),
         Work::Single { single, .. } => Found::Values(vec![one(session, single).await?]),
         Work::Keys { from, questions, .. } => Found::Keyed(keyed(session, from, questions).await?),
+        Work::Keyed { question, .. } => Found::Keyed(vec![asked(session, question).await?]),
         Work::Tally { from, tallies, .. } => Found::Counts(counted(session, from, tallies).await?),
     })
 }
@@ -237,7 +237,7 @@ async fn one(session: &mut Session, single: &Single) -> Result<Value, PgError> {
 
 /// The stream's numbers where they are exact; the server's own where they are not, or where it refused the stream.
 async fn keyed(session: &mut Session, from: &str, questions: &[Keyed]) -> Result<Vec<Result<[u64; 2], String>>, PgError> {
-    let streamed = if questions.iter().all(|q| q.portable) { stream(session, from, questions).await? } else { None };
+    let streamed = stream(session, from, questions).await?;
     let mut answers = Vec::new();
     for (i, question) in questions.iter().enumerate() {
         let found = streamed.as_ref().map(|found| found[i]);
@@ -325,7 +325,7 @@ async fn copied(
         Ok(()) => Ok(true),
         Err(CopyOutError::Server(error)) => session.refused(&error).await.map(|_| false),
         Err(CopyOutError::Stream(why)) => {
-            let trouble = crate::ports::postgres::Trouble::Lost(why);
+            let trouble = Trouble::Lost(why);
             Err(PgError::new(session.server.endpoint(), "reading keys", trouble))
         }
     }

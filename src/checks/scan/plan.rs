@@ -1,11 +1,12 @@
 //! Questions → few statements. Pure: what would be asked can be printed without asking.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::statement;
 use crate::checks::gates::{Planned, TableGates};
 use crate::checks::known::Known;
-use crate::checks::question::{Keyed, Question, Single, Tally, Target, Term};
+use crate::checks::question::{Ask, Fold, Keyed, Question, Single, Tally, Target, Term};
 use crate::ports::postgres::evidence::Evidence;
 
 /// Postgres allows 1,664 columns in a result.
@@ -44,6 +45,11 @@ pub enum Work {
         questions: Vec<Keyed>,
         slots: Vec<usize>,
     },
+    /// One of them put to the server itself.
+    Keyed {
+        question: Keyed,
+        slot: usize,
+    },
     /// Several tallies in one grouping: each is a marginal of it.
     Tally {
         from: String,
@@ -71,6 +77,8 @@ pub struct Plan {
     pub values: usize,
     pub keyed: usize,
     pub counts: usize,
+    /// How long making it up took.
+    pub planning: Duration,
 }
 
 /// A question with what it is about; `Err` is why it cannot be asked.
@@ -78,6 +86,7 @@ pub type Asked<'a> = (&'a Planned, Result<Question, String>);
 
 impl Plan {
     pub fn new(tables: &[(&TableGates, Vec<Asked<'_>>)], known: &Known) -> Self {
+        let started = Instant::now();
         let mut plan = Self::default();
         for (table, asked) in tables {
             let mut of_table = OfTable::new(table, known, &mut plan);
@@ -86,6 +95,7 @@ impl Plan {
         }
         // The longest first, so that no connection is left alone with it at the end.
         plan.jobs.sort_by_key(|job| std::cmp::Reverse((job.work.cost(), job.weight)));
+        plan.planning = started.elapsed();
         plan
     }
 }
@@ -96,7 +106,7 @@ impl Work {
         match self {
             Self::Keys { .. } => 3,
             Self::Scan { .. } => 2,
-            Self::Tally { .. } | Self::Single { .. } => 1,
+            Self::Tally { .. } | Self::Single { .. } | Self::Keyed { .. } => 1,
         }
     }
 }
@@ -139,7 +149,7 @@ struct OfTable<'a> {
 
 impl<'a> OfTable<'a> {
     fn new(table: &TableGates, known: &'a Known, plan: &'a mut Plan) -> Self {
-        let whole = Target { table: table.table.clone(), column: None, table_filter: table.filter.clone(), filter: None };
+        let whole = Target::of_table(table.table.clone(), table.filter.clone());
         let evidence = known.evidence(&table.table).cloned().unwrap_or_default();
         Self { plan, known, evidence, whole, terms: Once::new(), wanted: Vec::new(), keyed: Vec::new(), tallies: Vec::new() }
     }
@@ -148,7 +158,7 @@ impl<'a> OfTable<'a> {
         let check = self.plan.places.len();
         let mut places = Places::default();
         if let Some(question) = question {
-            let rows = (!planned.check.judges_empty()).then(|| self.terms.put(planned.target.rows(), check));
+            let rows = (question.answered.is_none() && !planned.check.judges_empty()).then(|| self.terms.put(planned.target.rows(), check));
             let terms = question.scan.iter().map(|term| self.terms.put(term.clone(), check)).collect();
             self.wanted.push((check, rows, terms));
             for single in &question.singles {
@@ -209,7 +219,7 @@ impl<'a> OfTable<'a> {
         let all = std::mem::take(&mut self.keyed);
         let few = self.evidence.rows.is_none_or(|rows| rows <= KEYS);
         let parent = |keyed: &Keyed| match &keyed.ask {
-            crate::checks::question::Ask::Orphans { table, .. } => self.known.evidence(table).and_then(|e| e.rows).unwrap_or(0),
+            Ask::Orphans { table, .. } => self.known.evidence(table).and_then(|e| e.rows).unwrap_or(0),
             _ => 0,
         };
         let (stream, server): (Vec<_>, Vec<_>) = all.into_iter().partition(|(keyed, ..)| keyed.portable && few && parent(keyed) <= KEYS);
@@ -221,8 +231,7 @@ impl<'a> OfTable<'a> {
             self.job(Work::Keys { from, questions, slots }, checks);
         }
         for (keyed, slot, check) in server {
-            let work = Work::Keys { from: String::new(), questions: vec![Keyed { portable: false, ..keyed }], slots: vec![slot] };
-            self.job(work, vec![check]);
+            self.job(Work::Keyed { question: keyed, slot }, vec![check]);
         }
     }
 
@@ -253,7 +262,7 @@ impl<'a> OfTable<'a> {
 /// The columns to group a scan by, so that lists and patterns are judged once for each value: those with the fewest
 /// values first, as long as the groups stay few.
 fn groups<'t>(terms: impl Iterator<Item = &'t Term> + Clone, evidence: &Evidence) -> Vec<String> {
-    if terms.clone().any(|term| term.fold == crate::checks::question::Fold::Whole) {
+    if terms.clone().any(|term| term.fold == Fold::Whole) {
         return vec![];
     }
     let costly = terms.filter(|term| term.costly && term.filter.is_none()).filter_map(|term| term.of.as_ref());

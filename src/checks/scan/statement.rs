@@ -1,6 +1,6 @@
 //! The SQL of merged questions.
 
-use crate::checks::question::{Fold, Keyed, Tally, Term, all};
+use crate::checks::question::{Ask, Fold, Keyed, Tally, Term, all};
 use crate::names::{ident, literal};
 
 /// Aggregates over one table, grouped or not.
@@ -93,7 +93,7 @@ impl Stream {
             let filter = question.filter.as_ref().map(|filter| stream.put(format!("({filter})")));
             let group = match &question.ask {
                 // The number of the group; NULL for rows of none.
-                crate::checks::question::Ask::Shared { group, names } => {
+                Ask::Shared { group, names } => {
                     let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
                     Some(stream.put(format!("array_position(array[{}]::text[], ({group})::text)", names.join(", "))))
                 }

@@ -73,12 +73,7 @@ impl Migrations {
     }
 
     async fn server(&self) -> Result<Postgres, Failure> {
-        let url = &self.loaded.config.core.database.url;
-        if url.is_empty() {
-            return Err(Failure::usage("database.url is empty: there is no database to migrate"));
-        }
-        let waiting = |why: &str| tracing::info!("waiting for the database: {why}");
-        Postgres::connect(&self.loaded.address(url), waiting).await.map_err(Failure::broken)
+        self.loaded.server("migrate").await
     }
 
     fn version(&self, text: &str) -> Result<Version, Failure> {

@@ -25,6 +25,10 @@ pub enum Trouble {
     /// The server rejected a statement.
     #[error("{0}")]
     Statement(String),
+    /// The server chose another transaction over this one: a serialisation failure, a deadlock, a conflict with
+    /// recovery on a replica.
+    #[error("{0}")]
+    Outdone(String),
     /// The settings make no sense.
     #[error("{0}")]
     Usage(String),
@@ -43,6 +47,7 @@ impl PgError {
             None => Trouble::Lost(text),
             Some(code) if code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME => Trouble::Refused(text),
             Some(code) if is_connection(code) => Trouble::Lost(text),
+            Some(code) if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) => Trouble::Outdone(text),
             Some(_) => Trouble::Statement(text),
         };
         Self::new(endpoint, doing, trouble)
@@ -53,15 +58,14 @@ impl PgError {
         matches!(self.trouble, Trouble::Lost(_))
     }
 
-    /// Whether a second try may succeed where this one did not: the connection was lost, or the server chose another
-    /// transaction over this one (a serialisation failure, a deadlock, a conflict with recovery on a replica).
+    /// Whether a second try may succeed where this one did not.
     pub fn may_be_tried_again(&self) -> bool {
-        self.may_pass() || matches!(&self.trouble, Trouble::Statement(text) if text.contains("(40001)") || text.contains("(40P01)"))
+        matches!(self.trouble, Trouble::Lost(_) | Trouble::Outdone(_))
     }
 
-    /// Whether the statement itself is wrong, rather than the way to the server.
+    /// Whether the server has refused the statement, rather than the way to the server being lost.
     pub fn is_statement(&self) -> bool {
-        matches!(self.trouble, Trouble::Statement(_))
+        matches!(self.trouble, Trouble::Statement(_) | Trouble::Outdone(_))
     }
 }
 
