@@ -82,6 +82,16 @@ pub async fn migrate(server: &Postgres, source: Source, folder: &Folder, goal: &
     run
 }
 
+/// What `up` says when there is nothing to do; nothing when there is, or when anything is in its way. The down parts of
+/// the folder are not looked at, and nothing waits for a lock: that nothing was pending is true even if another run is at work.
+pub async fn up_to_date(server: &Postgres, source: Source, folder: &Folder, options: &Options) -> Option<Run> {
+    let client = server.dedicated().await.ok()?;
+    let known = history::look(&client, server, source).await.ok()??;
+    let nothing = pending(&known, folder, options).is_ok_and(|p| p.unfinished.is_none() && p.migrations.is_empty() && p.repeatables.is_empty());
+    let head = known.head().map(|row| row.version.clone());
+    nothing.then(|| Run { before: known.versioned.len(), head, ..Run::default() })
+}
+
 async fn locked(server: &Postgres, source: Source, folder: &Folder, goal: &Goal, options: &Options, run: &mut Run) -> Result<(), Vec<MigrateError>> {
     let session = Session::begin(server, source, options).await.map_err(one)?;
     let result = session.work(&session.known, folder, goal, run).await;

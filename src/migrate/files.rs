@@ -78,12 +78,22 @@ struct Parts<'a> {
     down: Option<Part<'a>>,
 }
 
+/// By its name, which may still turn out to be wrong.
+pub fn is_migration(file: &str) -> bool {
+    file.to_lowercase().ends_with(".sql")
+}
+
+/// A file with a down part and no other.
+pub fn only_undoes(file: &str) -> bool {
+    matches!(split_name(file), Some(Name::Versioned(.., Kind::Down)))
+}
+
 /// `(file name, text)` pairs in any order; every mistake at once.
 pub fn parse(files: &[(String, String)], vars: &Vars) -> Result<Folder, Vec<String>> {
     let mut mistakes = Vec::new();
     let mut versions: BTreeMap<Version, Parts<'_>> = BTreeMap::new();
     let mut repeatables = BTreeMap::new();
-    for (file, text) in files.iter().filter(|(file, _)| file.to_lowercase().ends_with(".sql")) {
+    for (file, text) in files.iter().filter(|(file, _)| is_migration(file)) {
         let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
         mistakes.extend(unknown_directives(&text).into_iter().map(|(line, why)| format!("{file}:{}: {why}", line + 1)));
         let (version, name, kind) = match split_name(file) {

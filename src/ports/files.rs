@@ -5,9 +5,13 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 use sha2::{Digest, Sha256};
 
 use crate::names::RelPath;
+
+const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC);
 
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -79,25 +83,27 @@ impl Workspace {
         text(self.read(relative)?, relative)
     }
 
-    /// The text of every file of a folder whose name ends so, by name.
-    pub fn read_folder(&self, relative: &str, ending: &str) -> Result<Vec<(String, String)>, FileError> {
+    /// The text of every file of a folder whose name is wanted, by name.
+    pub fn read_folder(&self, relative: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, String)>, FileError> {
         let folder = self.path(relative)?;
         let mut files = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
+        let within = fs::File::open(&folder).map_err(|e| io(Path::new(relative), &e))?;
         for entry in fs::read_dir(&folder).map_err(|e| io(Path::new(relative), &e))? {
             let entry = entry.map_err(|e| io(Path::new(relative), &e))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.to_lowercase().ends_with(ending) {
+            if !wanted(&name) {
                 continue;
             }
             let shown = format!("{relative}/{name}");
-            // Only a link can lead out of a folder that has been judged.
-            let path = match entry.file_type() {
-                Ok(kind) if kind.is_file() => folder.join(&name),
+            // Only a link can lead out of a folder that has been judged; a name in it is found sooner than a path.
+            let file = match entry.file_type() {
+                Ok(kind) if kind.is_file() => openat(&within, &*name, READ, Mode::empty()).map(fs::File::from).map_err(Into::into),
                 Ok(kind) if kind.is_dir() => continue,
-                _ => self.path(&shown)?,
+                _ => fs::File::open(self.path(&shown)?),
             };
-            files.push((name, text(read_small(&path, &mut buffer).map_err(|e| io(Path::new(&shown), &e))?, &shown)?));
+            let content = file.and_then(|file| read_small(file, &mut buffer)).map_err(|e| io(Path::new(&shown), &e))?;
+            files.push((name, text(content, &shown)?));
         }
         files.sort();
         Ok(files)
@@ -138,8 +144,7 @@ impl Workspace {
 
 /// In as few calls as may be, since a folder can hold a thousand files: a read that leaves room in the buffer has met the
 /// file's end.
-fn read_small(path: &Path, buffer: &mut [u8]) -> std::io::Result<Vec<u8>> {
-    let mut file = fs::File::open(path)?;
+fn read_small(mut file: fs::File, buffer: &mut [u8]) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     loop {
         let n = file.read(buffer)?;
@@ -255,7 +260,7 @@ mod tests {
         assert!(workspace.write("a/b.txt", b"1").expect("new"));
         assert!(!workspace.write("a/b.txt", b"1").expect("same"));
         assert!(workspace.write("a/b.txt", b"2").expect("other"));
-        assert_eq!(workspace.read_folder("a", ".txt").expect("folder").len(), 1);
+        assert_eq!(workspace.read_folder("a", |_| true).expect("folder").len(), 1);
     }
 
     #[test]

@@ -24,7 +24,13 @@ struct Migrations {
 }
 
 pub(super) async fn migrate(shell: &Shell, verb: &MigrateVerb) -> Outcome {
-    let all = open(shell, matches!(verb, MigrateVerb::Import { .. } | MigrateVerb::New { .. }))?;
+    let (loaded, section) = open(shell)?;
+    if matches!(verb, MigrateVerb::Up)
+        && let Some(code) = apply::nothing_to_do(shell, &loaded, &section).await?
+    {
+        return Ok(code);
+    }
+    let all = read(shell, loaded, section, matches!(verb, MigrateVerb::Import { .. } | MigrateVerb::New { .. }))?;
     match verb {
         MigrateVerb::Up => apply::go(shell, &all, &Goal::Up).await,
         MigrateVerb::Down { steps, to: None } => apply::go(shell, &all, &Goal::Down(*steps)).await,
@@ -52,19 +58,26 @@ pub(super) async fn migrate(shell: &Shell, verb: &MigrateVerb) -> Outcome {
     }
 }
 
-/// `first`: the folder may still have to be made.
-fn open(shell: &Shell, first: bool) -> Result<Migrations, Failure> {
+fn open(shell: &Shell) -> Result<(Loaded, Migrate), Failure> {
     let loaded = shell.load(&[])?;
     let Some(section) = loaded.config.section("migrate").and_then(|node| node.decode::<Migrate>(&mut Mistakes::default())) else {
         return Err(Failure::usage(format!("{}: there is no section `migrate`", shell.global.config.display())));
     };
+    Ok((loaded, section))
+}
+
+/// `first`: the folder may still have to be made.
+fn read(shell: &Shell, loaded: Loaded, section: Migrate, first: bool) -> Result<Migrations, Failure> {
     let shown = |mistakes: Vec<String>| mistakes.into_iter().map(|m| format!("{}/{m}", section.dir)).collect::<Vec<_>>().join("\n");
     let missing = first && loaded.workspace.path(&section.dir).is_ok_and(|dir| !dir.exists());
     let read = if missing { Ok(Folder::default()) } else { section.load(&loaded.workspace)? };
     let folder = read.map_err(|mistakes| Failure::usage(shown(mistakes)))?;
-    let run = shell.ci().run_url.or_else(|| shell.env.get("USER").cloned());
-    let options = section.options(run);
+    let options = options(shell, &section);
     Ok(Migrations { loaded, section, folder, options })
+}
+
+fn options(shell: &Shell, section: &Migrate) -> Options {
+    section.options(shell.ci().run_url.or_else(|| shell.env.get("USER").cloned()))
 }
 
 impl Migrations {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::{Done, Env, Stage, StageType};
 use crate::migrate::lint::{Policy, rule_names};
-use crate::migrate::{Folder, Goal, Options, Source, Vars, is_name, migrate, parse};
+use crate::migrate::{Folder, Goal, Options, Source, Vars, is_migration, is_name, migrate, only_undoes, parse};
 use crate::mistakes::{Mistakes, suggestion};
 use crate::names::RelPath;
 use crate::node::{Node, Value};
@@ -161,7 +161,16 @@ impl Migrate {
 
     /// The folder's migrations, or every mistake in it.
     pub fn load(&self, workspace: &Workspace) -> anyhow::Result<Result<Folder, Vec<String>>> {
-        let files = workspace.read_folder(&self.dir, ".sql").context("reading migrate.dir")?;
+        self.load_some(workspace, is_migration)
+    }
+
+    /// Without the files that only undo.
+    pub fn load_up(&self, workspace: &Workspace) -> anyhow::Result<Result<Folder, Vec<String>>> {
+        self.load_some(workspace, |file| is_migration(file) && !only_undoes(file))
+    }
+
+    fn load_some(&self, workspace: &Workspace, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Result<Folder, Vec<String>>> {
+        let files = workspace.read_folder(&self.dir, wanted).context("reading migrate.dir")?;
         Ok(parse(&files, &Vars(self.vars.clone())))
     }
 }
