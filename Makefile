@@ -31,12 +31,13 @@ e2e: image ## the image on GitHub Actions and GitLab CI, by act and gitlab-ci-lo
 	scripts/lint-ci.sh $(TOOLS)
 	$(TOOLS)/readers/bin/python tests/e2e/e2e.py $(TOOLS) $(IMAGE)
 
-bench: ## beside psql and Soda: a run, 500 migrations, 2 million rows, 20 checks
+bench: ## beside psql, Soda and DuckDB: a run, 500 migrations, 2 million rows in, 5 million out, 20 checks
 	@scripts/need.sh postgres python ps
 	@cargo build --locked --release --bin mlops
 	scripts/bench-run $(CARGO_TARGET_DIR)/release/mlops
 	scripts/bench-migrate $(CARGO_TARGET_DIR)/release/mlops
 	scripts/bench-seed $(CARGO_TARGET_DIR)/release/mlops
+	scripts/bench-export $(CARGO_TARGET_DIR)/release/mlops
 	scripts/bench-checks $(CARGO_TARGET_DIR)/release/mlops
 
 clean:

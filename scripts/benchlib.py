@@ -61,7 +61,7 @@ class Server:
         try:
             # One that has ended and is not counted yet has no command line any more.
             command = pathlib.Path(f"/proc/{pid}/cmdline").read_text()
-            return not command or "[local]" in command
+            return not command or "[local]" in command or "127.0.0.1(" in command
         except OSError:
             return False
 
@@ -84,3 +84,14 @@ def timed(command, **more):
 
 def row(name, values, unit):
     print(f"{name:28} min {min(values):8.3f}  median {statistics.median(values):8.3f}  max {max(values):8.3f}  {unit}")
+
+
+# What bench-seed loads and bench-export writes.
+TABLE = """create table {} (id bigint primary key, account int not null, visits int not null, score double precision not null,
+  ratio double precision, region text not null, plan text not null, note text not null, at timestamptz not null,
+  active boolean not null, tags jsonb not null, amount numeric(12,4) not null)"""
+# Rows as the export of a feature table has them: keys, numbers with some NULL, short texts, a time, JSON, money.
+FILL = """insert into rows select i, i % 5000, (i::bigint * 7919) % 1000, sqrt(i)::float8 * 1.37, case when i % 100 = 0 then null else sin(i) end,
+  (array['north', 'south', 'east', 'west'])[1 + i % 4], (array['free', 'basic', 'pro'])[1 + i % 3], 'customer note ' || md5(i::text),
+  timestamptz '2024-01-01 00:00:00Z' + i * interval '13.7 seconds', i % 3 = 0,
+  jsonb_build_object('source', 'web', 'clicks', i % 50, 'ab', i % 2), (i % 100000)::numeric / 7 from generate_series(1, {}) i"""

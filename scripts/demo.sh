@@ -7,10 +7,10 @@ binary=${1:?the mlops binary}
 binary=$(realpath "$binary")
 rm -rf .demo
 cp -r fixtures/flights .demo
-rm -rf .demo/mlops-out .demo/out
+rm -rf .demo/mlops-out .demo/data/training.parquet*
 cd .demo
 echo "+ mlops run   (in .demo, a copy of fixtures/flights)"
 "$binary" run
 echo
 echo "written:"
-find mlops-out out -type f | sort | sed 's/^/  .demo\//'
+find mlops-out data/training.parquet* -type f | sort | sed 's/^/  .demo\//'

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# peers.sh FOLDER: Alembic, dbmate and sqlx-cli, whose real histories `mlops migrate import` is tested with.
-# They are at alembic/bin/alembic, dbmate/node_modules/.bin/dbmate and sqlx/bin/sqlx of the folder.
+# peers.sh FOLDER: Alembic, dbmate and sqlx-cli, whose real histories `mlops migrate import` is tested with; DVC, which goes
+# on with what `mlops data` wrote, and an S3 for both; pandas, polars and DuckDB, which read it.
+# They are at alembic/bin/alembic, dbmate/node_modules/.bin/dbmate, sqlx/bin/sqlx, dvc/bin/dvc and readers/bin/python of the
+# folder.
 set -euo pipefail
 tools=${1:?folder}
 "$(dirname "$0")/need.sh" python node
@@ -32,6 +34,16 @@ sqlx() {
     --features postgres --bin sqlx --root sqlx --target-dir sqlx/target
   rm -rf sqlx/target
 }
+dvc() {
+  python3 -m venv dvc
+  dvc/bin/pip install -q --disable-pip-version-check --no-input dvc==3.67.1 dvc-s3==3.3.0 s3fs==2026.9.0 aiobotocore==3.10.0 boto3==1.43.117 'moto[server]==5.2.5'
+}
+readers() {
+  python3 -m venv readers
+  readers/bin/pip install -q --disable-pip-version-check --no-input pandas==3.1.1 pyarrow==26.0.1 polars==2.1.0 duckdb==1.5.5
+}
 peer alembic 'Alembic' alembic
 peer dbmate 'dbmate' dbmate
 peer sqlx 'sqlx-cli, which takes some minutes to build' sqlx
+peer dvc 'DVC' dvc
+peer readers 'pandas, polars and DuckDB' readers

@@ -35,7 +35,6 @@ mod render;
 // 0 words
 mod bounds;
 mod catalogue;
-mod column;
 mod mistakes;
 mod names;
 mod node;

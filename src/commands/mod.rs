@@ -1,6 +1,7 @@
 //! One file a verb. Errors here end the program with their exit code; nothing else does.
 
 mod check;
+mod data;
 mod explain;
 mod load;
 mod logging;
@@ -17,9 +18,10 @@ use std::panic::AssertUnwindSafe;
 
 use clap::Parser;
 use futures_util::FutureExt as _;
+use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, CommentWhen, DataVerb, Format, Global, RunArgs, StagesArg, When, with_inputs};
+use crate::cli::{Cli, Command, CommentWhen, Format, Global, RunArgs, StagesArg, When, with_inputs};
 use crate::outcome::exit;
 use crate::ports::postgres::running;
 
@@ -78,10 +80,12 @@ async fn guarded(cli: Cli, env: BTreeMap<String, String>) -> u8 {
     logging::start(&cli.global);
     // Two TLS users, one provider; a second call finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup), Ok(mut quit)] = signals else {
         return fail(&Failure::broken("cannot listen to signals"));
     };
+    // A file that grows beyond the limit is an error of its write, not the end of the process.
+    let _too_large = signal(SignalKind::from_raw(Signal::SIGXFSZ as i32));
     let shell = Shell { global: cli.global, env };
     // A bug is not evaluated, so it is not green; the guards run on the way here.
     let verb = AssertUnwindSafe(verb(&shell, cli.command)).catch_unwind();
@@ -98,6 +102,7 @@ async fn guarded(cli: Cli, env: BTreeMap<String, String>) -> u8 {
         _ = interrupt.recv() => stopped(130).await,
         _ = terminate.recv() => stopped(143).await,
         _ = hangup.recv() => stopped(129).await,
+        _ = quit.recv() => stopped(131).await,
     }
 }
 
@@ -123,7 +128,7 @@ async fn verb(shell: &Shell, command: Command) -> Outcome {
             let only = StagesArg { stages: vec!["check".into()] };
             run::run(shell, &RunArgs { only, select, comment: Some(CommentWhen::Never), ..RunArgs::default() }).await
         }
-        Command::Data { verb: DataVerb::Profile { tables, out } } => check::profile(shell, &tables, &out).await,
+        Command::Data { verb } => data::data(shell, verb).await,
         Command::Migrate { verb } => migrate::migrate(shell, &verb).await,
     }
 }

@@ -8,17 +8,19 @@ use crate::outcome::{Policy, RunReport, exit};
 use crate::pipeline::{About, execute};
 use crate::ports::ci::in_container;
 use crate::report::{self, CommentPolicy, Delivered, Delivery, deliver};
-use crate::stages::Env;
+use crate::stages::{Env, LINEAGE_FILES};
 
 pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
     let mut loaded = shell.load(&args.only.stages)?;
     loaded.select(&args.select.selection(&shell.env)?)?;
     let scratch = args.dry_run.then(tempfile::tempdir).transpose().map_err(Failure::broken)?;
-    let env = environment(shell, args, &loaded, scratch.as_ref().map(tempfile::TempDir::path));
+    let mut env = environment(shell, args, &loaded, scratch.as_ref().map(tempfile::TempDir::path));
     if !args.dry_run {
         forget(&env)?;
     }
     let watch = progress::Progress::new(shell);
+    let bar = watch.clone();
+    env.watch = Box::new(move |name, estimate, rows| bar.rows(&format!("snapshot {name}"), estimate, rows));
     let report = execute(&loaded.plan, &env, about(shell, args, &loaded), &watch).await;
     watch.clear();
     let report = masked(&report, &env)?;
@@ -28,7 +30,7 @@ pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
 
 /// Reports of an earlier run must not stand in for those of this one, should it end before it can write them.
 fn forget(env: &Env) -> Result<(), Failure> {
-    for file in report::kinds().iter().filter_map(|kind| kind.sink.file()) {
+    for file in report::kinds().iter().filter_map(|kind| kind.sink.file()).chain(LINEAGE_FILES) {
         env.workspace.remove(&format!("{}/{file}", env.out)).map_err(Failure::broken)?;
     }
     Ok(())
@@ -47,6 +49,8 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
     logging::set_mask(&mask);
     let mut env = Env::new(core.project.clone(), target, registry, workspace, core.report.dir.to_string(), shell.ci(), mask);
     env.pool = core.database.pool;
+    env.vars = shell.env.clone();
+    env.now = now();
     env.max_bad_rows = args.bad_rows.max_bad_rows;
     env.in_container = in_container(&shell.env);
     env.around = loaded.around(shell);
@@ -56,6 +60,11 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
     env
 }
 
+/// RFC 3339, to the second.
+pub(super) fn now() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
 fn about(shell: &Shell, args: &RunArgs, loaded: &Loaded) -> About {
     let fail_on_warning = match args.fail_on {
         Some(fail_on) => fail_on == FailOn::Warned,
@@ -63,7 +72,7 @@ fn about(shell: &Shell, args: &RunArgs, loaded: &Loaded) -> About {
     };
     About {
         environment: shell.global.environment.clone(),
-        started_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        started_at: now(),
         policy: Policy { fail_on_warning, warn_exit_code: args.warn_exit_code },
     }
 }

@@ -1,16 +1,41 @@
-//! Datasets: a query's rows as a Parquet file with its digest; the same rows give the same bytes.
+//! Datasets: a query's rows as files with their digests; the same rows give the same bytes.
 
-use std::collections::BTreeMap;
+mod decode;
+mod diff;
+mod digest;
+mod dvc;
+mod export;
+mod field;
+mod format;
+mod lineage;
+mod live;
+mod meta;
+pub mod openlineage;
+mod origins;
+mod read;
+mod rows;
+mod source;
+mod store;
+mod versions;
+mod write;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio_postgres::{IsolationLevel, Transaction};
+use std::collections::BTreeMap;
 
-use crate::names::{RelPath, TableName, ident, statement};
-use crate::ports::files::{FileError, Workspace, sha256};
-use crate::ports::frame::{self, FrameError};
-use crate::ports::postgres::copy::{CopyOutError, copy_out};
-use crate::ports::postgres::{PgError, Postgres};
+pub use self::diff::{ColumnDiff, Diff, Keys, Rows, Side, diff};
+use self::format::Format;
+pub use self::lineage::lineage;
+pub use self::live::live_content;
+pub use self::meta::{Meta, MetaColumn};
+pub use self::store::Store;
+pub use self::versions::{Pointed, Version};
+pub use self::write::{Context, Written, write_all};
+use crate::names::{RelPath, TableName};
+use crate::ports::files::{FileError, Workspace};
+use crate::ports::objects::ObjectError;
+use crate::ports::postgres::PgError;
+use crate::ports::postgres::copy::CopyOutError;
 
 /// Every dataset by its name.
 pub type Datasets = BTreeMap<String, Dataset>;
@@ -25,11 +50,21 @@ pub struct Dataset {
     pub table: Option<TableName>,
     /// The columns that put the rows in a fixed order: the same rows, the same bytes.
     pub order_by: Option<Vec<String>>,
-    /// The Parquet file to write.
+    /// The file to write: `.parquet`, `.csv` or `.arrow`; with `partition_by`, the folder.
     pub out: RelPath,
+    /// Columns that split the rows into folders `column=value/`; they are not in the files.
+    #[serde(default)]
+    pub partition_by: Vec<String>,
+    /// Columns to write as the server's text, where no other type can hold their values.
+    #[serde(default)]
+    pub as_text: Vec<String>,
     /// What the rows are, for people.
-    #[expect(dead_code, reason = "documentation in the file; lineage will carry it")]
     pub description: Option<String>,
+    /// The tables that the rows come from, where the server cannot tell.
+    #[serde(default)]
+    pub upstream: Vec<TableName>,
+    /// Where versions are pushed to by every run: a remote of `.dvc/config`, or a URL (`s3://bucket/dvc`).
+    pub remote: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -37,34 +72,36 @@ pub enum DatasetError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
     Server(#[from] PgError),
     #[error("the query gives no row: a dataset without rows is no version; nothing was written")]
     Empty,
+    /// What the settings say does not fit what the query gives.
+    #[error("{0}")]
+    Columns(String),
     #[error("{0}")]
     Stream(String),
+    #[error("writing: {0}")]
+    Write(String),
+    #[error("{0}")]
+    Dvc(String),
+    #[error(transparent)]
+    Remote(#[from] ObjectError),
+}
+
+impl From<CopyOutError> for DatasetError {
+    fn from(error: CopyOutError) -> Self {
+        Self::Stream(match error {
+            CopyOutError::Stream(why) => why,
+            other @ CopyOutError::Server(_) => other.to_string(),
+        })
+    }
 }
 
 impl DatasetError {
     /// A query that the server rejects is a failure; the rest could not be evaluated.
     pub fn is_verdict(&self) -> bool {
-        matches!(self, Self::Empty) || matches!(self, Self::Server(error) if error.is_statement())
+        matches!(self, Self::Empty | Self::Columns(_)) || matches!(self, Self::Server(error) if error.is_statement())
     }
-}
-
-/// What was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    pub out: String,
-    pub rows: usize,
-    pub columns: usize,
-    pub bytes: usize,
-    pub sha256: String,
-    /// False when the file held exactly these bytes already.
-    pub changed: bool,
-    /// Columns of types that became text.
-    pub as_text: Vec<String>,
 }
 
 impl Dataset {
@@ -72,7 +109,8 @@ impl Dataset {
         match (&self.query, &self.table) {
             (Some(_), Some(_)) => Some("a dataset is of a `query` or of a `table`, not of both".into()),
             (None, None) => Some("missing key `query` (a file) or `table`".into()),
-            _ if !self.out.ends_with(".parquet") => Some("`out` ends in .parquet".into()),
+            _ if self.partition_by.is_empty() && Format::of(&self.out).is_none() => Some("`out` ends in .parquet, .csv or .arrow".into()),
+            _ if !self.partition_by.is_empty() && Format::of(&self.out).is_some() => Some("with `partition_by`, `out` is a folder".into()),
             _ if self.order_by.as_ref().is_some_and(Vec::is_empty) => Some("`order_by` names no column".into()),
             _ => None,
         }
@@ -88,56 +126,7 @@ impl Dataset {
         self.query.as_ref().map(ToString::to_string).or_else(|| self.table.as_ref().map(ToString::to_string)).unwrap_or_default()
     }
 
-    fn sql(&self, workspace: &Workspace) -> Result<String, FileError> {
-        let query = match (&self.query, &self.table) {
-            (Some(file), _) => workspace.read_text(file)?,
-            (None, Some(table)) => format!("select * from {}", table.quoted()),
-            (None, None) => String::new(),
-        };
-        let query = statement(&query);
-        Ok(match &self.order_by {
-            Some(columns) => {
-                let order: Vec<String> = columns.iter().map(|c| ident(c)).collect();
-                format!("select * from (\n{query}\n) q order by {}", order.join(", "))
-            }
-            None => query.to_owned(),
-        })
+    fn format(&self) -> Format {
+        Format::of(&self.out).unwrap_or(Format::Parquet)
     }
-}
-
-/// Writes every dataset from one snapshot of the database; nothing is written for a dataset that fails.
-pub async fn write_all(
-    server: &Postgres,
-    workspace: &Workspace,
-    datasets: &Datasets,
-) -> Result<Vec<(String, Result<Written, DatasetError>)>, PgError> {
-    let mut client = server.client().await?;
-    let mut results = Vec::new();
-    for (name, dataset) in datasets {
-        // A rejected query ends its transaction, so each dataset gets its own.
-        let begin = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start();
-        let snapshot = begin.await.map_err(|e| server.error("opening a snapshot", &e))?;
-        results.push((name.clone(), write(server, &snapshot, workspace, dataset).await));
-        drop(snapshot);
-    }
-    Ok(results)
-}
-
-async fn write(server: &Postgres, snapshot: &Transaction<'_>, workspace: &Workspace, dataset: &Dataset) -> Result<Written, DatasetError> {
-    let sql = dataset.sql(workspace)?;
-    let export = copy_out(snapshot, &sql).await.map_err(|error| match error {
-        CopyOutError::Server(source) => server.error(&format!("running {}", dataset.source()), &source).into(),
-        other @ CopyOutError::Stream(_) => DatasetError::Stream(other.to_string()),
-    })?;
-    let (rows, columns) = (export.columns.first().map_or(0, |c| c.values.len()), export.columns.len());
-    if rows == 0 {
-        return Err(DatasetError::Empty);
-    }
-    let parquet = frame::to_parquet(export.columns)?;
-    let digest = sha256(&parquet);
-    let changed = workspace.write(&dataset.out, &parquet)?;
-    let file = dataset.out.rsplit('/').next().unwrap_or_default();
-    // The format of sha256sum: `sha256sum -c` verifies the file.
-    workspace.write(&format!("{}.sha256", dataset.out), format!("{digest}  {file}\n").as_bytes())?;
-    Ok(Written { out: dataset.out.to_string(), rows, columns, bytes: parquet.len(), sha256: digest, changed, as_text: export.as_text })
 }

@@ -77,6 +77,12 @@ pub async fn status(server: &Postgres, source: Source, folder: &Folder) -> Resul
     Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
+/// The last version that is applied; nothing without a history.
+pub async fn head(server: &Postgres) -> Result<Option<String>, MigrateError> {
+    let client = server.client().await?;
+    Ok(known(&client, server, Source::App).await?.head().map(|row| row.version.clone()))
+}
+
 async fn known(client: &Client, server: &Postgres, source: Source) -> Result<History, MigrateError> {
     Ok(history::look(client, server, source).await?.unwrap_or_default())
 }

@@ -77,6 +77,33 @@ impl Git {
         Ok(names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
 
+    /// A file, relative to ours, as a commit has it; nothing where it does not.
+    pub fn file(&self, commit: &str, path: &str) -> Result<Option<String>, GitError> {
+        let commit = self.commit(commit)?;
+        let output = self.command().args(["show", &format!("{commit}:./{path}")]).output().map_err(|e| GitError::Missing(e.to_string()))?;
+        Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
+    /// Whether git is told to leave a file alone.
+    pub fn ignores(&self, path: &str) -> bool {
+        self.command().args(["check-ignore", "-q", "--", path]).output().is_ok_and(|output| output.status.success())
+    }
+
+    /// Whether a file, or something in a folder, is in git.
+    pub fn tracks(&self, path: &str) -> bool {
+        self.say(&["ls-files", "--", path]).is_ok_and(|files| !files.is_empty())
+    }
+
+    /// The commits that changed a file, the newest first: short name, day, and its first line.
+    pub fn history(&self, path: &str) -> Result<Vec<[String; 3]>, GitError> {
+        let said = self.say(&["log", "--format=%h%x00%cs%x00%s", "--", path])?;
+        let line = |line: &str| {
+            let mut parts = line.splitn(3, '\0').map(str::to_owned);
+            Some([parts.next()?, parts.next()?, parts.next()?])
+        };
+        Ok(said.lines().filter_map(line).collect())
+    }
+
     /// The `.sql` files of a folder, relative to ours, in a commit: name and text. A folder that had another name then is
     /// known by the names of its files, which are `ours`.
     pub fn files(&self, commit: &str, folder: &str, ours: &[&str]) -> Result<Vec<(String, String)>, GitError> {

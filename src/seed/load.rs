@@ -25,6 +25,8 @@ pub struct Options {
     pub max_bad_rows: u64,
     /// The folder of reports: bad rows are written below it.
     pub out: String,
+    /// Also what was loaded last time: the rows may have changed since.
+    pub anew: bool,
 }
 
 /// What came of one seed.
@@ -69,7 +71,10 @@ pub async fn load(server: &Postgres, workspace: &Workspace, tasks: &[Task], opti
     let mut survey = Survey::take(&mut guard, server, workspace, tasks).await.map_err(|(i, e)| (target(i), e))?;
     survey.references.extend(made_up_references(tasks, &survey));
     one_name(tasks, &survey).map_err(|(i, e)| (tasks[i].target(), e))?;
-    let actions = decide(tasks, &survey.known, &survey.references);
+    let mut actions = decide(tasks, &survey.known, &survey.references);
+    if options.anew {
+        actions.iter_mut().filter(|action| **action == Action::Unchanged).for_each(|action| *action = Action::Load);
+    }
     let items: Vec<Item> = tasks.iter().zip(&survey.known).zip(&actions).map(|((task, known), action)| item(task, known, *action)).collect();
     let groups = groups(&items, &survey.references).map_err(|circle| everything(in_a_circle(tasks, &survey, &circle)))?;
     let work = Work { server, workspace, tasks, survey: &survey, options };
@@ -259,7 +264,7 @@ impl Work<'_> {
         }
         for transaction in &transactions {
             // The same key twice makes one wait for the other, which waits for the end of both.
-            transaction.batch_execute("set local lock_timeout = '10s'").await.map_err(error)?;
+            transaction.batch_execute("set local lock_timeout = '10s'; set local array_nulls = on").await.map_err(error)?;
         }
         let filling = Filling::begin(&transactions[0], self.server, self.workspace, self.survey, (load, self.options.max_bad_rows)).await?;
         let all: Vec<&Transaction<'_>> = transactions.iter().collect();

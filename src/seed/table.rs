@@ -51,6 +51,8 @@ impl<'a> Filling<'a> {
         survey: &Survey,
         (load, max_bad_rows): (&'a Load, u64),
     ) -> Result<Self, SeedError> {
+        // Else a NULL in an array would be the text "NULL".
+        transaction.batch_execute("set local array_nulls = on").await.map_err(|e| server.error("preparing the session", &e))?;
         let relation = format!("to_regclass({})", literal(&load.table.quoted()));
         let sql = format!("select exists (select from pg_constraint where contype = 'f' and conrelid = {relation} and confrelid = conrelid)");
         let to_itself = transaction.query_one(&sql, &[]).await.map_err(|e| server.error("looking at what the table refers to", &e))?.get(0);

@@ -1,7 +1,8 @@
 //! What the stages share: the clients, the workspace, and what earlier stages found out.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use tokio::sync::OnceCell;
@@ -23,12 +24,15 @@ pub enum Target {
     Throwaway(Binaries),
 }
 
+/// Hears what is being read, about how many rows it has, and where their number is counted.
+pub type RowWatch = Box<dyn Fn(&str, Option<u64>, Arc<AtomicU64>) + Send + Sync>;
+
 /// Facts that one stage leaves for another.
 #[derive(Debug, Default, Clone)]
 pub struct Facts {
     /// The last migration.
     pub schema_revision: Option<String>,
-    /// Name → sha256 of the rows.
+    /// Name → digest of its content.
     pub datasets: BTreeMap<String, String>,
     /// `name` and `version` of the registered model.
     pub registered: Option<(String, String)>,
@@ -45,6 +49,11 @@ pub struct Env {
     pub ci: Ci,
     pub in_container: bool,
     pub mask: Mask,
+    /// The process' environment: where a cloud's credentials are.
+    pub vars: BTreeMap<String, String>,
+    /// RFC 3339.
+    pub now: String,
+    pub watch: RowWatch,
     /// Connections that a stage may use at once.
     pub pool: usize,
     /// Bad rows that every seed may leave out.
@@ -69,6 +78,9 @@ impl Env {
             ci,
             in_container: false,
             mask,
+            vars: BTreeMap::new(),
+            now: String::new(),
+            watch: Box::new(|_, _, _| {}),
             pool: 1,
             max_bad_rows: 0,
             around: Around::default(),
@@ -118,7 +130,7 @@ impl Env {
 }
 
 /// The tool's own migrations, applied by the same engine as the user's.
-pub(super) async fn own_tables(server: &Postgres) -> Result<(), MigrateError> {
+pub async fn own_tables(server: &Postgres) -> Result<(), MigrateError> {
     let run = migrate::migrate(server, Source::Own, &migrate::own_migrations(), &Goal::Up, &migrate::Options::default()).await;
     run.troubles.into_iter().next().map_or(Ok(()), Err)
 }

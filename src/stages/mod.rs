@@ -4,13 +4,15 @@ mod check;
 mod connect;
 mod env;
 mod evaluate;
+mod lineage;
 mod manifests;
 mod migrate;
 mod register;
 mod seed;
-mod snapshot;
+pub mod snapshot;
 
-pub use self::env::{Env, Target};
+pub use self::env::{Env, Target, own_tables};
+pub use self::lineage::FILES as LINEAGE_FILES;
 pub use self::migrate::{Around, Gate, Migrate, failure as migration_failure, outcomes as migration_outcomes};
 pub use self::seed::tasks as seed_tasks;
 

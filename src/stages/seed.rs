@@ -73,7 +73,7 @@ impl Stage for Seed {
         // What scripts make belongs to the schema as it is meant, unless somebody has changed it by hand before.
         let scripts = self.tasks.iter().any(|task| matches!(task, Task::Script { .. }));
         let as_recorded = scripts && migrate::drift(server).await?.is_some_and(|drift| drift.changes.is_empty());
-        let options = Options { max_bad_rows: env.max_bad_rows, out: env.out.clone() };
+        let options = Options { max_bad_rows: env.max_bad_rows, out: env.out.clone(), anew: false };
         let loaded = match load(server, &env.workspace, &self.tasks, &options).await {
             Ok(loaded) => loaded,
             Err((subject, error)) => {

@@ -1,17 +1,23 @@
+use std::collections::BTreeMap;
+use std::num::NonZero;
+
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
+use super::lineage::Lineage;
 use super::{Done, Env, Stage, StageType};
-use crate::dataset::{Datasets, Written, write_all};
+use crate::dataset::{Context, DatasetError, Datasets, Pointed, Store, Written, write_all};
 use crate::mistakes::Mistakes;
 use crate::node::Node;
 use crate::outcome::{Outcome, StageReport, Status};
+use crate::ports::objects::Objects;
 use crate::units::counted;
 
-/// Writes each dataset's rows to a Parquet file, with its sha256 beside it.
+/// Writes each dataset's rows as a version: the file, and beside it the pointer that DVC reads.
 ///
-/// With `order_by` the same rows give the same bytes.
+/// With `order_by` the same rows give the same bytes; the digest of the content in the pointer does not depend on an
+/// order. Where there is a repository of DVC, the version is in its cache too, and with `remote` it is pushed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct Snapshot {
@@ -49,45 +55,80 @@ impl Stage for Snapshot {
         self.datasets.iter().map(|(name, d)| format!("{name}: {} to {}", d.source(), d.out)).collect()
     }
 
-    async fn run(&self, env: &Env, _: &[StageReport]) -> anyhow::Result<Done> {
+    async fn run(&self, env: &Env, earlier: &[StageReport]) -> anyhow::Result<Done> {
+        let store = Store::open(&env.workspace, env.vars.get("HOME").map(String::as_str))?;
+        let context = Context {
+            store: &store,
+            connections: connections(env.pool),
+            schema_revision: env.facts().schema_revision,
+            now: env.now.clone(),
+            watch: &*env.watch,
+        };
+        let mut lineage = Lineage::begin(env, &self.datasets).await?;
         let (mut outcomes, mut artifacts, mut changed) = (Vec::new(), Vec::new(), 0);
-        for (name, result) in write_all(env.database()?, &env.workspace, &self.datasets).await? {
-            let ordered = self.datasets.get(&name).is_some_and(|d| d.order_by.is_some());
-            outcomes.push(match result {
-                Ok(written) => {
-                    changed += u64::from(written.changed);
-                    artifacts.push(written.out.clone());
-                    env.learn(|facts| drop(facts.datasets.insert(name.clone(), written.sha256.clone())));
-                    outcome(&name, &written, ordered)
-                }
+        for (name, result) in write_all(env.database()?, &self.datasets, &context).await? {
+            let written = match result {
+                Ok(written) => written,
                 Err(error) => {
-                    let status = if error.is_verdict() { Status::Failed } else { Status::Broken };
-                    Outcome::new(&name, "export", status, error.to_string())
+                    outcomes.push(failed(&name, "export", &error));
+                    lineage.failed(&name, &error).await;
+                    continue;
                 }
-            });
+            };
+            changed += u64::from(written.changed);
+            artifacts.extend([written.out.clone(), written.pointer.clone()]);
+            env.learn(|facts| drop(facts.datasets.insert(name.clone(), written.meta.content.clone())));
+            outcomes.push(told(&name, &written));
+            lineage.written(&name, &written, earlier).await;
+            if let Some(remote) = self.datasets.get(&name).and_then(|d| d.remote.as_deref()).filter(|_| !env.workspace.is_dry()) {
+                outcomes.push(match push(&store, &written.version, Some(remote), &env.vars).await {
+                    Ok(message) => Outcome::new(&name, "push", Status::Passed, message),
+                    Err(error) => failed(&name, "push", &error),
+                });
+            }
         }
+        let (files, said) = lineage.end()?;
+        artifacts.extend(files);
+        outcomes.extend(said);
         let all = counted(self.datasets.len() as u64, "dataset");
         let summary = if changed == 0 { format!("{all}, unchanged") } else { format!("{all}, {changed} written anew") };
         Ok(Done { artifacts, ..Done::new(outcomes, summary) })
     }
 }
 
-fn outcome(name: &str, written: &Written, ordered: bool) -> Outcome {
+/// More readers than processors would only take turns.
+pub fn connections(pool: usize) -> usize {
+    pool.min(std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
+/// Sends a version where it is kept; says what was done.
+pub async fn push(store: &Store<'_>, version: &Pointed, remote: Option<&str>, vars: &BTreeMap<String, String>) -> Result<String, DatasetError> {
+    if !version.may_be_pushed() {
+        return Ok("its pointer says `push: false`: it stays here".into());
+    }
+    let objects = Objects::open(&store.remote(remote.or(version.remote()))?, vars)?;
+    let sent = store.send(version, &objects).await?;
+    Ok(match sent {
+        0 => format!("{} has it already", objects.url()),
+        n => format!("{} sent to {}", counted(n as u64, "object"), objects.url()),
+    })
+}
+
+pub fn failed(name: &str, what: &str, error: &DatasetError) -> Outcome {
+    let status = if error.is_verdict() { Status::Failed } else { Status::Broken };
+    Outcome::new(name, what, status, error.to_string())
+}
+
+pub fn told(name: &str, written: &Written) -> Outcome {
     let change = if written.changed { "" } else { ", unchanged" };
-    let size = indicatif::HumanBytes(written.bytes as u64);
+    let size = indicatif::HumanBytes(written.bytes);
     let message = format!(
-        "{} × {} in {} ({size}, sha256 {}…{change})",
-        counted(written.rows as u64, "row"),
-        counted(written.columns as u64, "column"),
+        "{} × {} in {} ({size}, md5 {}…{change})",
+        counted(written.meta.rows, "row"),
+        counted(written.meta.columns.len() as u64, "column"),
         written.out,
-        &written.sha256[..12]
+        &written.md5[..12]
     );
-    let mut notes = vec![format!("sha256 {}", written.sha256)];
-    if !ordered {
-        notes.push("without `order_by` the order of rows, and so the digest, may change from run to run".into());
-    }
-    if !written.as_text.is_empty() {
-        notes.push(format!("kept as text: {}", written.as_text.join(", ")));
-    }
-    Outcome::new(name, "export", Status::Passed, message).with_evidence(notes)
+    let digests = format!("md5 {}, content {}", written.md5, written.meta.content);
+    Outcome::new(name, "export", Status::Passed, message).with_evidence(std::iter::once(digests).chain(written.notes.iter().cloned()))
 }

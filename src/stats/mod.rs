@@ -7,7 +7,7 @@ mod table;
 mod values;
 
 pub use self::table::{chi2, corrected_cramers_v, jensen_shannon, psi};
-pub use self::values::{Pair, deciles, kolmogorov_smirnov, pairs};
+pub use self::values::{Pair, deciles, kolmogorov_smirnov, mean_and_deviation, pairs};
 
 /// Counts as numbers to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "rows are far below 2^53")]

@@ -1,20 +1,10 @@
 //! Histories made by the tools themselves, which `scripts/peers.sh` installs.
 
-use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::bin::{Ended, Mlops};
+use crate::support::bin::{Ended, Mlops, peer};
 use crate::support::project::{self, Project};
 use crate::support::server::Db;
-
-/// A program of `scripts/peers.sh`.
-fn peer(program: &str) -> PathBuf {
-    let folder = std::env::var("MLOPS_PEERS")
-        .map_or_else(|_| PathBuf::from(std::env::var("HOME").expect("home")).join(".cache/mlops-action/tools/peers"), PathBuf::from);
-    let path = folder.join(program);
-    assert!(path.exists(), "{}: `make test` installs it", path.display());
-    path
-}
 
 fn project(files: &[(&str, &str)]) -> Project {
     let project = project::with(files);

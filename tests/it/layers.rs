@@ -38,19 +38,20 @@ const WORDS: [&str; 6] = ["profile", "scalar", "secret", "stats", "tls", "units"
 const NOT: [(&str, &str); 3] = [("report", "config"), ("stages", "config"), ("deploy", "ports")];
 
 /// Client crates and their homes.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("statrs", &["stats"]),
     ("tokio_postgres", &["ports/postgres", "migrate", "checks", "dataset", "registry", "seed", "stages"]),
     ("deadpool_postgres", &["ports/postgres"]),
     ("polars", &["ports/frame", "quality"]),
-    ("parquet", &["seed/source"]),
-    ("arrow_array", &["seed/source/parquet"]),
+    ("parquet", &["seed/source", "dataset", "ports/parquet"]),
+    ("arrow_array", &["seed/source/parquet", "dataset"]),
+    ("object_store", &["ports/objects"]),
     ("octocrab", &["ports/github"]),
     ("reqwest", &["ports"]),
     ("handlebars", &["render"]),
     ("quick_junit", &["report/junit"]),
     ("clap", &["cli", "commands/mod"]),
-    ("indicatif", &["commands/progress", "stages"]),
+    ("indicatif", &["commands/progress", "commands/data/list", "stages"]),
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

@@ -19,6 +19,8 @@ mod checks_naive;
 mod cli;
 /// Pull and merge request comments against the fakes.
 mod comments;
+/// Versions of datasets: every type, DVC, lineage, kills.
+mod data;
 /// Generated files against what they are generated from, paths in the documentation.
 mod docs;
 /// Changes of a schema by hand, one by one.

@@ -57,23 +57,25 @@ fn the_second_run_changes_nothing_and_says_so() {
     run();
     let tables = "select (select array_agg(t::text order by version) from mlops.migration t), (select array_agg(t::text order by target) from mlops.seed t), \
                   (select array_agg(t::text) from mlops.model_version t), (select array_agg(t::text) from mlops.model t), (select array_agg(xmin::text) from flights)";
-    let before = (db.sql(tables), files_below(&project.path().join("out")), files_below(&project.path().join("mlops-out/deploy")));
+    let before = (db.sql(tables), files_below(&project.path().join("data")), files_below(&project.path().join("mlops-out/deploy")));
     run()
         .says("up to date: 4 migrations applied before, nothing to do")
         .says("unchanged: nothing to load")
         .says("1 dataset, unchanged")
         .says("flight-delay is registered already as version 1 (0.1.0), nothing to do")
         .says("3 files in mlops-out/deploy, 0 changed");
-    let after = (db.sql(tables), files_below(&project.path().join("out")), files_below(&project.path().join("mlops-out/deploy")));
+    let after = (db.sql(tables), files_below(&project.path().join("data")), files_below(&project.path().join("mlops-out/deploy")));
     assert_eq!(before, after);
 }
 
 #[test]
-fn the_snapshot_is_what_sha256sum_and_the_database_say() {
+fn the_snapshot_is_what_md5sum_and_the_database_say() {
     let (project, db) = (project::flights(), Db::flights());
     Mlops::new(project.path()).args(["run", "--stages", "snapshot"]).env("DATABASE_URL", &db.url()).run().expect(0);
-    let check = std::process::Command::new("sha256sum").args(["-c", "training.parquet.sha256"]).current_dir(project.path().join("out")).output();
-    assert!(check.expect("sha256sum").status.success());
+    let sum = std::process::Command::new("md5sum").arg("training.parquet").current_dir(project.path().join("data")).output().expect("md5sum");
+    let md5 = String::from_utf8_lossy(&sum.stdout).split_whitespace().next().expect("digest").to_owned();
+    let pointer = project.read("data/training.parquet.dvc");
+    assert!(pointer.contains(&format!("md5: '{md5}'")) && pointer.contains("rows: 26398"), "{pointer}");
     assert_eq!(db.sql("select count(*) from departures"), "26398");
 }
 
@@ -87,7 +89,7 @@ fn a_failed_gate_stops_what_needs_it_and_nothing_else() {
     assert_eq!((found["check"].as_str(), found["evaluate"].as_str()), ("failed", "warned"), "{}", ended.out);
     assert_eq!((found["snapshot"].as_str(), found["register"].as_str(), found["manifests"].as_str()), ("skipped", "skipped", "skipped"));
     assert_eq!(db.sql("select to_regclass('mlops.model_version') is null or (select count(*) = 0 from mlops.model_version)"), "t");
-    assert!(!project.has("out") && !project.has("mlops-out/deploy"));
+    assert!(!project.has("data/training.parquet") && !project.has("mlops-out/deploy"));
 }
 
 #[test]
@@ -184,7 +186,7 @@ fn files_belong_to_whoever_owns_the_workspace() {
     Mlops::new(project.path()).args(["run"]).env("DATABASE_URL", &db.url()).run().expect(0);
     let owner = std::fs::metadata(project.path()).expect("folder").uid();
     for path in
-        ["mlops-out", "mlops-out/report.json", "mlops-out/deploy/manifests", "mlops-out/deploy/manifests/service.yaml", "out/training.parquet"]
+        ["mlops-out", "mlops-out/report.json", "mlops-out/deploy/manifests", "mlops-out/deploy/manifests/service.yaml", "data/training.parquet"]
     {
         assert_eq!(std::fs::metadata(project.path().join(path)).expect(path).uid(), owner, "{path}");
     }
@@ -217,14 +219,14 @@ fn a_dataset_that_fails_leaves_the_last_good_file() {
     let (project, db) = (project::flights(), Db::flights());
     let run = || Mlops::new(project.path()).args(["run", "--stages", "snapshot"]).env("DATABASE_URL", &db.url()).run();
     run().expect(0);
-    let before = files_below(&project.path().join("out"));
+    let before = files_below(&project.path().join("data"));
     project.write("db/training.sql", "select * from departures where false");
     run().expect(1).says("a dataset without rows is no version");
     project.write("db/training.sql", "select nope from departures");
     run().expect(1).says("column \"nope\" does not exist");
-    assert_eq!(before, files_below(&project.path().join("out")));
-    project.replace("mlops.yml", "datasets:\n", "datasets:\n  again: {table: flights, out: out/training.parquet}\n");
-    run().expect(2).says("two datasets write out/training.parquet");
+    assert_eq!(before, files_below(&project.path().join("data")));
+    project.replace("mlops.yml", "datasets:\n", "datasets:\n  again: {table: flights, out: data/training.parquet}\n");
+    run().expect(2).says("two datasets write data/training.parquet");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use tokio_postgres::GenericClient;
+use tokio_postgres::types::Type;
 
+use super::{PgError, Postgres};
 use crate::names::TableName;
 
 /// A table as the catalog describes it.
@@ -80,4 +82,13 @@ async fn all_tables(client: &impl GenericClient) -> Result<Vec<String>, tokio_po
         )
         .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The columns that the table makes itself, and nobody may fill.
+pub async fn generated_columns(server: &Postgres, table: &TableName) -> Result<Vec<String>, PgError> {
+    let sql = "select attname::text from pg_attribute a where attrelid = to_regclass($1) and attnum > 0 and not attisdropped \
+               and coalesce(to_jsonb(a) ->> 'attgenerated', '') <> ''";
+    let client = server.client().await?;
+    let rows = client.query_typed(sql, &[(&table.quoted(), Type::TEXT)]).await;
+    Ok(rows.map_err(|e| server.error("looking at the table's columns", &e))?.iter().map(|row| row.get(0)).collect())
 }

@@ -3,7 +3,7 @@
 //! Sending them spares the server a third of its work: <https://www.postgresql.org/docs/current/sql-copy.html>. What is
 //! written in a way that only the server can read, a date in words, a number with blanks around it, is left to it.
 
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, Datelike as _, NaiveDate};
 
 /// A type whose binary form is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,14 +112,29 @@ impl Kind {
         self.only(Self::Bool, out, [u8::from(value)])
     }
 
-    /// Days since 1970.
+    /// Days since 1970; the ends of the range are infinity.
     pub(super) fn days(self, days: i64, out: &mut Vec<u8>) -> Result<(), Odd> {
-        self.only(Self::Date, out, i32::try_from(days - EPOCH_DAYS).map_err(|_| Odd)?.to_be_bytes())
+        let own = match End::of_days(days) {
+            Some(End::Late) => i32::MAX,
+            Some(End::Early) => i32::MIN,
+            None => i32::try_from(days - EPOCH_DAYS).map_err(|_| Odd)?,
+        };
+        self.only(Self::Date, out, own.to_be_bytes())
     }
 
-    /// Microseconds since 1970; for a zoned kind, in UTC.
+    /// Microseconds of the day.
+    pub(super) fn time(self, micros: i64, out: &mut Vec<u8>) -> Result<(), Odd> {
+        self.only(Self::Time, out, micros.to_be_bytes())
+    }
+
+    /// Microseconds since 1970; for a zoned kind, in UTC. The ends of the range are infinity.
     pub(super) fn micros(self, micros: i64, out: &mut Vec<u8>) -> Result<(), Odd> {
-        let bytes = micros.checked_sub(EPOCH_MICROS).ok_or(Odd)?.to_be_bytes();
+        let own = match End::of_micros(micros) {
+            Some(End::Late) => i64::MAX,
+            Some(End::Early) => i64::MIN,
+            None => micros.checked_sub(EPOCH_MICROS).ok_or(Odd)?,
+        };
+        let bytes = own.to_be_bytes();
         self.only(if self == Self::Timestamp { self } else { Self::TimestampTz(self == Self::TimestampTz(true)) }, out, bytes)
     }
 
@@ -308,15 +323,56 @@ fn instant(text: &[u8]) -> Result<Instant, Odd> {
     Ok(Instant { local: day + time(clock)?, zone })
 }
 
-/// As the server's text, for a column of another type.
-pub(super) fn date_text(days: i64) -> Result<String, Odd> {
-    let at = days.checked_mul(86_400).and_then(|s| DateTime::from_timestamp(s, 0)).ok_or(Odd)?;
-    Ok(at.format("%Y-%m-%d").to_string())
+/// Infinity in a file: the two ends of the range, as `DuckDB` has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Early,
+    Late,
 }
 
-pub(super) fn instant_text(micros: i64, utc: bool) -> Result<String, Odd> {
-    let at = DateTime::from_timestamp_micros(micros).ok_or(Odd)?;
-    Ok(format!("{}{}", at.format("%Y-%m-%d %H:%M:%S%.6f"), if utc { "Z" } else { "" }))
+impl End {
+    fn of_days(days: i64) -> Option<Self> {
+        let ends = [(i64::from(i32::MAX), Self::Late), (-i64::from(i32::MAX), Self::Early)];
+        ends.into_iter().find(|(at, _)| *at == days).map(|(_, end)| end)
+    }
+
+    fn of_micros(micros: i64) -> Option<Self> {
+        [(i64::MAX, Self::Late), (-i64::MAX, Self::Early)].into_iter().find(|(at, _)| *at == micros).map(|(_, end)| end)
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::Early => "-infinity".into(),
+            Self::Late => "infinity".into(),
+        }
+    }
+}
+
+/// As the server's text, for a column of another type.
+pub fn date_text(days: i64) -> String {
+    End::of_days(days).map_or_else(|| day(days, ""), End::text)
+}
+
+pub fn instant_text(micros: i64, utc: bool) -> String {
+    let clock = || format!(" {}{}", time_text(micros.rem_euclid(DAY_MICROS)), if utc { "Z" } else { "" });
+    End::of_micros(micros).map_or_else(|| day(micros.div_euclid(DAY_MICROS), &clock()), End::text)
+}
+
+/// Microseconds of the day, of which the last may be 24:00.
+pub fn time_text(micros: i64) -> String {
+    let seconds = micros / 1_000_000;
+    format!("{:02}:{:02}:{:02}.{:06}", seconds / 3600, seconds / 60 % 60, seconds % 60, micros % 1_000_000)
+}
+
+/// Before our era the year counts down and says so; a day that the calendar here does not reach is one of Julius Scaliger's.
+fn day(days: i64, clock: &str) -> String {
+    const JULIAN: i64 = 2_440_588;
+    let at = days.checked_mul(86_400).and_then(|s| DateTime::from_timestamp(s, 0)).map(|at| at.date_naive());
+    match at {
+        Some(date) if date.year() > 0 => format!("{:04}-{:02}-{:02}{clock}", date.year(), date.month(), date.day()),
+        Some(date) => format!("{:04}-{:02}-{:02}{clock} BC", 1 - date.year(), date.month(), date.day()),
+        None => format!("J{}{clock}", days + JULIAN),
+    }
 }
 
 #[cfg(test)]

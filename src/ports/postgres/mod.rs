@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod copy;
+mod door;
 mod error;
 pub mod evidence;
 pub mod kind;
@@ -10,6 +11,7 @@ pub mod running;
 pub mod scratch;
 pub mod throwaway;
 mod tls;
+mod wire;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -19,8 +21,12 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 pub use tokio_postgres::Client;
+use tokio_postgres::tls::MakeTlsConnect;
 
+use self::door::{Door, Stream};
 pub use self::error::{PgError, Trouble, describe, sql_state};
+pub use self::wire::{HEAD, Switch, message};
+use self::wire::{Tapped, TappedTls};
 use crate::secret::Secret;
 use crate::tls::TlsMode;
 
@@ -114,8 +120,32 @@ impl Postgres {
         let first = self.first.lock().ok().and_then(|mut slot| slot.take()).filter(|client| !client.is_closed());
         match first {
             Some(client) => Ok(client),
-            None => dedicated(&self.config, &self.tls, &self.endpoint).await,
+            None => self.another().await,
         }
+    }
+
+    /// A connection for long COPYs, on a runtime that has nothing else to do; what they send can be diverted, where the
+    /// choice of a host is not the driver's. See `wire`.
+    pub async fn bulk(&self) -> Result<(Client, Option<Arc<Switch>>), PgError> {
+        let Some(door) = Door::of(&self.config) else { return Ok((self.another().await?, None)) };
+        let lost = |e: &dyn std::fmt::Display| PgError::new(&self.endpoint, "connecting", Trouble::Lost(e.to_string()));
+        let stream = door.open().await.map_err(|e| lost(&e))?;
+        let switch = Arc::<Switch>::default();
+        let stream = Tapped::new(stream, switch.clone());
+        let tls = MakeTlsConnect::<Tapped<Stream>>::make_tls_connect(&mut self.tls.clone(), &door.host).map_err(|e| lost(&e))?;
+        let tls = TappedTls { inner: tls, switch: switch.clone() };
+        let (client, connection) = self.config.connect_raw(stream, tls).await.map_err(|e| self.error("connecting", &e))?;
+        switch.begin();
+        let running = running::Running::new(client.cancel_token(), self.tls.clone(), Some(door));
+        tokio::spawn(async move {
+            let _running = running;
+            let _ = connection.await;
+        });
+        Ok((client, Some(switch)))
+    }
+
+    async fn another(&self) -> Result<Client, PgError> {
+        dedicated(&self.config, &self.tls, &self.endpoint).await
     }
 
     /// An error of this server, while doing something.
@@ -142,7 +172,7 @@ pub fn guarded(script: &str) -> String {
 
 async fn dedicated(config: &tokio_postgres::Config, tls: &tls::Connector, endpoint: &str) -> Result<Client, PgError> {
     let (client, connection) = config.connect(tls.clone()).await.map_err(|e| PgError::from_source(endpoint, "connecting", &e))?;
-    let running = running::Running::new(client.cancel_token(), tls.clone());
+    let running = running::Running::new(client.cancel_token(), tls.clone(), None);
     tokio::spawn(async move {
         let _running = running;
         // A lost connection reaches the caller as the error of its next statement.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 
-use super::kind::{Kind, Odd, date_text, instant_text};
+use super::kind::{Kind, Odd, date_text, instant_text, time_text};
 
 /// Takes one cell after the other.
 pub struct Rows {
@@ -88,7 +88,7 @@ impl Rows {
     }
 
     pub fn float(&mut self, value: f64) -> Result<(), Odd> {
-        self.typed(|kind, out| kind.float(value, out), || Ok(infinite(value).map_or_else(|| value.to_string(), str::to_owned)))
+        self.typed(|kind, out| kind.float(value, out), || Ok(float_text(value)))
     }
 
     pub fn single(&mut self, value: f32) -> Result<(), Odd> {
@@ -105,13 +105,18 @@ impl Rows {
 
     /// Days since 1970.
     pub fn date(&mut self, days: i64) -> Result<(), Odd> {
-        self.typed(|kind, out| kind.days(days, out), || date_text(days))
+        self.typed(|kind, out| kind.days(days, out), || Ok(date_text(days)))
     }
 
     /// Microseconds since 1970; `utc`: a point in time, not what a clock shows.
     pub fn instant(&mut self, micros: i64, utc: bool) -> Result<(), Odd> {
         let same = move |kind: Kind| if utc { matches!(kind, Kind::TimestampTz(_)) } else { kind == Kind::Timestamp };
-        self.typed(move |kind, out| if same(kind) { kind.micros(micros, out) } else { Err(Odd) }, || instant_text(micros, utc))
+        self.typed(move |kind, out| if same(kind) { kind.micros(micros, out) } else { Err(Odd) }, || Ok(instant_text(micros, utc)))
+    }
+
+    /// Microseconds of the day.
+    pub fn time(&mut self, micros: i64) -> Result<(), Odd> {
+        self.typed(|kind, out| kind.time(micros, out), || Ok(time_text(micros)))
     }
 
     /// Bytes that may be text, where the column holds text.
@@ -127,15 +132,6 @@ impl Rows {
     /// Whether the next column is one that no value but a text is known for.
     pub fn takes_list(&self) -> bool {
         self.kinds.get(self.column).copied().flatten().is_none()
-    }
-
-    /// A list, where the column is an array: <https://www.postgresql.org/docs/current/arrays.html>.
-    pub fn list<'a>(&mut self, items: impl Iterator<Item = Option<&'a str>>) -> Result<(), Odd> {
-        if !self.takes_list() {
-            return Err(Odd);
-        }
-        let literal = format!("{{{}}}", items.map(quoted_item).collect::<Vec<_>>().join(","));
-        self.cell(literal.as_bytes())
     }
 
     /// In the column's own form, else by way of its text.
@@ -168,6 +164,11 @@ impl Rows {
 /// An item of an array.
 pub fn quoted_item(item: Option<&str>) -> String {
     item.map_or_else(|| "null".into(), |text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// As the server reads it.
+pub fn float_text(value: f64) -> String {
+    infinite(value).map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn infinite(value: f64) -> Option<&'static str> {

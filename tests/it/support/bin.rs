@@ -1,9 +1,18 @@
 //! Runs the program as a child, without the environment of the machine that tests it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value as Json;
+
+/// A program of `scripts/peers.sh`.
+pub fn peer(program: &str) -> PathBuf {
+    let folder = std::env::var("MLOPS_PEERS")
+        .map_or_else(|_| PathBuf::from(std::env::var("HOME").expect("home")).join(".cache/mlops-action/tools/peers"), PathBuf::from);
+    let path = folder.join(program);
+    assert!(path.exists(), "{}: `make test` installs it", path.display());
+    path
+}
 
 /// A call of `mlops`.
 pub struct Mlops(Command);

@@ -1,14 +1,17 @@
 //! Files: read with an error that names them, written whole or not at all, owned by whoever owns the workspace.
 
+mod staged;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use sha2::{Digest, Sha256};
 
+pub use self::staged::{Staged, StagedFolder};
 use crate::names::RelPath;
 
 const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC);
@@ -21,7 +24,7 @@ pub enum FileError {
     Outside(String),
 }
 
-fn io(path: &Path, error: &std::io::Error) -> FileError {
+pub(crate) fn io(path: &Path, error: &std::io::Error) -> FileError {
     let why = match error.kind() {
         std::io::ErrorKind::NotFound => "no such file".into(),
         std::io::ErrorKind::PermissionDenied => "permission denied".into(),
@@ -49,6 +52,11 @@ impl Workspace {
     pub fn writing_to(mut self, writes: impl Into<PathBuf>) -> Self {
         self.writes = writes.into();
         self
+    }
+
+    /// Nothing that is written will stay.
+    pub fn is_dry(&self) -> bool {
+        self.writes != self.root
     }
 
     /// A path as a reader of the repository knows it: with the folder of `mlops.yml` in front.
@@ -115,6 +123,32 @@ impl Workspace {
         write(&self.writes.join(relative), content, &self.writes)
     }
 
+    /// A new file that will be there when it is whole.
+    pub fn stage(&self, relative: &str) -> Result<Staged, FileError> {
+        self.path(relative)?;
+        Staged::file(&self.writes.join(relative), &self.writes)
+    }
+
+    /// A new folder that will be there, instead of the old one, when it is whole.
+    pub fn stage_folder(&self, relative: &str) -> Result<StagedFolder, FileError> {
+        self.path(relative)?;
+        StagedFolder::new(&self.writes.join(relative), &self.writes)
+    }
+
+    /// The folder in which something will be written; it is made.
+    pub fn folder_of(&self, relative: &str) -> Result<PathBuf, FileError> {
+        let path = self.written(relative.trim_end_matches('/'))?;
+        let folder = path.parent().unwrap_or(&self.writes).to_owned();
+        Owner::of(&self.writes).make_dirs(&folder)?;
+        Ok(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder })
+    }
+
+    /// Where something that is written will lie.
+    pub fn written(&self, relative: &str) -> Result<PathBuf, FileError> {
+        self.path(relative)?;
+        Ok(self.writes.join(relative))
+    }
+
     /// Removes a file, if it is there.
     pub fn remove(&self, relative: &str) -> Result<(), FileError> {
         match fs::remove_file(self.path(relative)?) {
@@ -161,7 +195,8 @@ fn text(content: Vec<u8>, path: &str) -> Result<String, FileError> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
+/// Every file below a folder.
+pub fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
     let entries = fs::read_dir(dir).map_err(|e| io(dir, &e))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|e| e.path()).collect();
     paths.sort();
@@ -176,35 +211,40 @@ pub fn write(path: &Path, content: &[u8], root: &Path) -> Result<bool, FileError
     if fs::read(path).is_ok_and(|old| old == content) {
         return Ok(false);
     }
-    let dir = path.parent().unwrap_or(root);
-    let owner = fs::metadata(root).ok().map(|m| (m.uid(), m.gid()));
-    make_dirs(dir, owner)?;
-    let mut file =
-        tempfile::Builder::new().prefix(".mlops-").permissions(fs::Permissions::from_mode(0o644)).tempfile_in(dir).map_err(|e| io(dir, &e))?;
-    file.write_all(content).map_err(|e| io(path, &e))?;
-    give(file.path(), owner);
-    file.persist(path).map_err(|e| io(path, &e.error))?;
+    let staged = Staged::file(path, root)?;
+    staged.open().write_all(content).map_err(|e| io(path, &e))?;
+    staged.commit()?;
     Ok(true)
 }
 
-fn make_dirs(dir: &Path, owner: Option<(u32, u32)>) -> Result<(), FileError> {
-    if dir.as_os_str().is_empty() || dir.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = dir.parent() {
-        make_dirs(parent, owner)?;
-    }
-    match fs::create_dir(dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(io(dir, &e)),
-        _ => give(dir, owner),
-    }
-    Ok(())
-}
+/// Whose everything is that we write: of the one who owns the workspace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner(Option<(u32, u32)>);
 
-/// Root inside a container must not leave files that the runner's next checkout cannot remove.
-fn give(path: &Path, owner: Option<(u32, u32)>) {
-    if let Some((uid, gid)) = owner.filter(|_| nix::unistd::Uid::effective().is_root()) {
-        let _ = chown(path, Some(uid), Some(gid));
+impl Owner {
+    pub(crate) fn of(root: &Path) -> Self {
+        Self(fs::metadata(root).ok().map(|m| (m.uid(), m.gid())))
+    }
+
+    pub(crate) fn make_dirs(self, dir: &Path) -> Result<(), FileError> {
+        if dir.as_os_str().is_empty() || dir.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = dir.parent() {
+            self.make_dirs(parent)?;
+        }
+        match fs::create_dir(dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(io(dir, &e)),
+            _ => self.give(dir),
+        }
+        Ok(())
+    }
+
+    /// Root inside a container must not leave files that the runner's next checkout cannot remove.
+    pub(crate) fn give(self, path: &Path) {
+        if let Some((uid, gid)) = self.0.filter(|_| nix::unistd::Uid::effective().is_root()) {
+            let _ = chown(path, Some(uid), Some(gid));
+        }
     }
 }
 
@@ -230,7 +270,7 @@ pub fn sha256_of(mut input: impl std::io::Read) -> std::io::Result<String> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
