@@ -10,6 +10,7 @@ mod plan;
 mod progress;
 mod run;
 mod schema;
+mod tell;
 mod validate;
 
 use std::collections::BTreeMap;

@@ -12,10 +12,7 @@ use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
 use super::field::Kind;
-
-/// Days and microseconds between 1970-01-01 and the server's epoch, 2000-01-01.
-const EPOCH_DAYS: i32 = 10_957;
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+use crate::ports::postgres::kind::{EPOCH_DAYS, EPOCH_MICROS};
 
 /// Where a value lies in its block; a negative length is NULL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,7 +60,7 @@ impl<'a> Store<'a> {
         Ok(true)
     }
 
-    pub(super) fn pointer(dataset: &Dataset) -> String {
+    pub fn pointer(dataset: &Dataset) -> String {
         format!("{}.dvc", dataset.out.trim_end_matches('/'))
     }
 
@@ -87,13 +87,7 @@ impl<'a> Store<'a> {
 
     /// Whether the data is what a pointer says.
     pub(super) fn is_there(&self, dataset: &Dataset, out: &Out) -> Result<bool, DatasetError> {
-        let path = self.workspace.written(&dataset.out)?;
-        let found = match &out.files {
-            None if path.is_file() => md5_of(&path).map_err(|e| io(&path, &e))?,
-            Some(_) if path.is_dir() => tree_of(&path)?.id(),
-            _ => return Ok(false),
-        };
-        Ok(found == out.md5)
+        Ok(id_at(&self.workspace.written(&dataset.out)?)?.as_deref() == Some(&*out.md5))
     }
 
     /// Puts new data in its place, and its pointer after it.
@@ -247,8 +241,16 @@ impl<'a> Store<'a> {
     }
 }
 
+/// By what name DVC knows what lies at a path, if anything does.
+pub(super) fn id_at(path: &Path) -> Result<Option<String>, DatasetError> {
+    if path.is_dir() {
+        return Ok(Some(tree_of(path)?.id()));
+    }
+    Ok(if path.exists() { Some(md5_of(path).map_err(|e| io(path, &e))?) } else { None })
+}
+
 /// A folder's files as they lie there.
-pub(super) fn tree_of(folder: &Path) -> Result<Tree, DatasetError> {
+fn tree_of(folder: &Path) -> Result<Tree, DatasetError> {
     let mut paths: Vec<PathBuf> = Vec::new();
     crate::ports::files::walk(folder, &mut paths)?;
     let entry = |path: &PathBuf| {

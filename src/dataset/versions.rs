@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::diff::{Part, Side};
-use super::dvc::{Out, md5_of};
-use super::store::{Store, tree_of};
+use super::dvc::Out;
+use super::store::{Store, id_at};
 use super::{Dataset, DatasetError, Meta};
-use crate::ports::files::{io, walk};
+use crate::ports::files::walk;
 
 /// The bytes that a version is.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,10 +62,6 @@ impl Store<'_> {
         Self::parse(&Self::pointer(dataset), text, dataset).map(|(_, out)| Version::of(out))
     }
 
-    pub fn pointer_of(dataset: &Dataset) -> String {
-        Self::pointer(dataset)
-    }
-
     /// Whether the data in its place is that version.
     pub fn is_in_place(&self, dataset: &Dataset, version: &Pointed) -> Result<bool, DatasetError> {
         self.is_there(dataset, &version.0)
@@ -84,6 +80,11 @@ impl Store<'_> {
     /// Brings a version into its place. What lies there and is kept nowhere else is only replaced with `force`.
     pub async fn bring(&self, dataset: &Dataset, version: &Pointed, force: bool) -> Result<(), DatasetError> {
         let _lock = self.lock(dataset).await?;
+        self.replace(dataset, version, force)
+    }
+
+    /// Under the lock.
+    fn replace(&self, dataset: &Dataset, version: &Pointed, force: bool) -> Result<(), DatasetError> {
         if !force && !self.is_safe(dataset)? {
             return Err(DatasetError::Dvc(format!(
                 "{} holds data that no version has: `mlops data export` makes one of what the database holds, `--force` overwrites it",
@@ -95,17 +96,10 @@ impl Store<'_> {
 
     /// Writes a version to a path where nothing is yet; true when just this was there already.
     pub fn copy_to(&self, version: &Pointed, target: &str) -> Result<bool, DatasetError> {
-        let path = self.workspace.written(target)?;
-        if path.exists() {
-            let same = match version.files() {
-                None => path.is_file() && md5_of(&path).map_err(|e| io(&path, &e))? == version.md5(),
-                Some(_) => path.is_dir() && tree_of(&path)?.id() == version.md5(),
-            };
-            return if same {
-                Ok(true)
-            } else {
-                Err(DatasetError::Dvc(format!("{target} is there already, and is something else: name another path")))
-            };
+        match id_at(&self.workspace.written(target)?)? {
+            Some(there) if there == version.md5() => return Ok(true),
+            Some(_) => return Err(DatasetError::Dvc(format!("{target} is there already, and is something else: name another path"))),
+            None => {}
         }
         self.check_out(&version.0, target)?;
         Ok(false)
@@ -114,8 +108,10 @@ impl Store<'_> {
     /// The data and its pointer as they were. The text is that of the pointer then.
     pub async fn roll_back(&self, dataset: &Dataset, text: &str, force: bool) -> Result<Version, DatasetError> {
         let version = Self::version_of(dataset, text)?;
+        // Until data and pointer are one again.
+        let _lock = self.lock(dataset).await?;
         if !self.is_in_place(dataset, &version.pointed)? {
-            self.bring(dataset, &version.pointed, force).await?;
+            self.replace(dataset, &version.pointed, force)?;
         }
         self.workspace.write(&Self::pointer(dataset), text.as_bytes())?;
         Ok(version)

@@ -11,7 +11,9 @@ use super::source::Pools;
 use super::{Load, Mode, SeedError, Task};
 use crate::mistakes::suggestion;
 use crate::names::{TableName, ident, literal};
-use crate::ports::files::{Workspace, sha256, sha256_of};
+use sha2::Sha256;
+
+use crate::ports::files::{Workspace, digest_of, sha256};
 use crate::ports::postgres::{Postgres, catalog};
 
 pub(super) struct Survey {
@@ -96,7 +98,7 @@ pub(super) async fn digest(task: &Task, path: Option<PathBuf>) -> Result<String,
 
 fn hash(path: &Path) -> Result<String, String> {
     let file = File::open(path).map_err(|e| if e.kind() == std::io::ErrorKind::NotFound { "no such file".into() } else { e.to_string() })?;
-    sha256_of(file).map_err(|e| e.to_string())
+    digest_of::<Sha256>(file).map_err(|e| e.to_string())
 }
 
 /// The values that made-up columns refer to, as the tables hold them now.

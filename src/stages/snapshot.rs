@@ -81,10 +81,7 @@ impl Stage for Snapshot {
             outcomes.push(told(&name, &written));
             lineage.written(&name, &written, earlier).await;
             if let Some(remote) = self.datasets.get(&name).and_then(|d| d.remote.as_deref()).filter(|_| !env.workspace.is_dry()) {
-                outcomes.push(match push(&store, &written.version, Some(remote), &env.vars).await {
-                    Ok(message) => Outcome::new(&name, "push", Status::Passed, message),
-                    Err(error) => failed(&name, "push", &error),
-                });
+                outcomes.push(push(&store, &name, &written.version, Some(remote), &env.vars).await);
             }
         }
         let (files, said) = lineage.end()?;
@@ -101,14 +98,20 @@ pub fn connections(pool: usize) -> usize {
     pool.min(std::thread::available_parallelism().map_or(1, NonZero::get))
 }
 
-/// Sends a version where it is kept; says what was done.
-pub async fn push(store: &Store<'_>, version: &Pointed, remote: Option<&str>, vars: &BTreeMap<String, String>) -> Result<String, DatasetError> {
+/// Sends a version where it is kept.
+pub async fn push(store: &Store<'_>, name: &str, version: &Pointed, remote: Option<&str>, vars: &BTreeMap<String, String>) -> Outcome {
+    match sent(store, version, remote, vars).await {
+        Ok(message) => Outcome::new(name, "push", Status::Passed, message),
+        Err(error) => failed(name, "push", &error),
+    }
+}
+
+async fn sent(store: &Store<'_>, version: &Pointed, remote: Option<&str>, vars: &BTreeMap<String, String>) -> Result<String, DatasetError> {
     if !version.may_be_pushed() {
         return Ok("its pointer says `push: false`: it stays here".into());
     }
-    let objects = Objects::open(&store.remote(remote.or(version.remote()))?, vars)?;
-    let sent = store.send(version, &objects).await?;
-    Ok(match sent {
+    let objects = Objects::open(&store.remote(remote)?, vars)?;
+    Ok(match store.send(version, &objects).await? {
         0 => format!("{} has it already", objects.url()),
         n => format!("{} sent to {}", counted(n as u64, "object"), objects.url()),
     })

@@ -1,6 +1,6 @@
 //! `mlops data diff`.
 
-use super::{Data, Failure, Outcome, Store, failure, say};
+use super::{Data, Failure, Outcome, Store, say};
 use crate::dataset::{ColumnDiff, Diff, Keys, Rows, Side, diff};
 use crate::outcome::exit;
 
@@ -38,7 +38,7 @@ fn side(data: &Data<'_>, store: &Store<'_>, text: &str) -> Result<Side, Failure>
     }
     let dataset = data.dataset(name)?;
     let version = data.version(store, name, commit)?;
-    store.side(dataset, &version.pointed).map_err(|e| failure(&e))
+    store.side(dataset, &version.pointed).map_err(Failure::broken)
 }
 
 fn text(before: &str, after: &str, diff: &Diff) -> String {

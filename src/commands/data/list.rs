@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Data, Failure, Outcome, Store, Version, failure, say};
+use super::{Data, Failure, Outcome, Store, Version, say};
 use crate::outcome::exit;
 
 /// Versions that are shown of each dataset.
@@ -13,9 +13,9 @@ pub(super) fn list(data: &Data<'_>, all: bool) -> Outcome {
     let mut json_rows = Vec::new();
     let mut text = String::new();
     for (name, dataset) in &data.datasets {
-        let now = store.version(dataset).map_err(|e| failure(&e))?;
+        let now = store.version(dataset).map_err(Failure::broken)?;
         let in_place = match &now {
-            Some(version) => store.is_in_place(dataset, &version.pointed).map_err(|e| failure(&e))?,
+            Some(version) => store.is_in_place(dataset, &version.pointed).map_err(Failure::broken)?,
             None => false,
         };
         let state = match (&now, in_place) {
@@ -26,11 +26,11 @@ pub(super) fn list(data: &Data<'_>, all: bool) -> Outcome {
         let said = now.as_ref().map(|v| format!(", {}", short(v))).unwrap_or_default();
         text.push_str(&format!("{name}  {}  {state}{said}\n", dataset.out));
         // Outside of git there is no history, and that is no mistake.
-        let history = data.git().history(&Store::pointer_of(dataset)).unwrap_or_default();
+        let history = data.git().history(&Store::pointer(dataset)).unwrap_or_default();
         let mut versions = Vec::new();
         for [commit, day, subject] in history.iter().take(if all { usize::MAX } else { SHOWN }) {
             let Ok(version) = data.version(&store, name, Some(commit)) else { continue };
-            let cached = store.is_cached(&version.pointed).map_err(|e| failure(&e))?;
+            let cached = store.is_cached(&version.pointed).map_err(Failure::broken)?;
             let place = if cached { "cached" } else { "not cached" };
             text.push_str(&format!("    {commit}  {day}  {}  {place}  {subject}\n", short(&version)));
             versions.push(json!({"commit": commit, "day": day, "subject": subject, "md5": version.pointed.md5(), "bytes": version.pointed.bytes(), "meta": version.meta, "cached": cached}));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::tell::tell;
 use super::{Data, Failure, Outcome as Exit, no_version};
 use crate::commands::progress::Progress;
 use crate::commands::run::now;
+use crate::commands::tell::tell;
 use crate::dataset::{Context, Datasets, live_content, write_all};
 use crate::migrate;
 use crate::outcome::{Outcome, Status};
@@ -34,18 +34,15 @@ pub(super) async fn export(data: &Data<'_>, names: &[String], and_push: bool) ->
         match result {
             Ok(written) => {
                 outcomes.push(told(&name, &written));
-                let remote = wanted.get(&name).and_then(|d| d.remote.as_deref());
                 if and_push {
-                    outcomes.push(match push(&store, &written.version, remote, &data.shell.env).await {
-                        Ok(message) => Outcome::new(&name, "push", Status::Passed, message),
-                        Err(error) => failed(&name, "push", &error),
-                    });
+                    let remote = written.version.remote().or(wanted.get(&name).and_then(|d| d.remote.as_deref()));
+                    outcomes.push(push(&store, &name, &written.version, remote, &data.shell.env).await);
                 }
             }
             Err(error) => outcomes.push(failed(&name, "export", &error)),
         }
     }
-    Ok(tell(data, &outcomes))
+    Ok(tell(data.shell, &outcomes, "there is no dataset"))
 }
 
 pub(super) async fn verify(data: &Data<'_>, names: &[String], live: bool) -> Exit {
@@ -87,5 +84,5 @@ pub(super) async fn verify(data: &Data<'_>, names: &[String], live: bool) -> Exi
             Err(error) => failed(name, "live", &error),
         });
     }
-    Ok(tell(data, &outcomes))
+    Ok(tell(data.shell, &outcomes, "there is no dataset"))
 }

@@ -5,16 +5,14 @@ mod list;
 mod live;
 mod move_to;
 mod restore;
-mod tell;
 
 use std::collections::BTreeMap;
 
 use super::load::Loaded;
 use super::{Failure, Outcome, Shell, check, say};
 use crate::cli::DataVerb;
-use crate::dataset::{Dataset, DatasetError, Datasets, Store, Version};
+use crate::dataset::{Dataset, Datasets, Store, Version};
 use crate::mistakes::{Mistakes, suggestion};
-use crate::outcome::exit;
 use crate::ports::git::Git;
 
 /// The section, and what lies around it.
@@ -25,21 +23,19 @@ struct Data<'a> {
 }
 
 pub(super) async fn data(shell: &Shell, verb: DataVerb) -> Outcome {
-    if let DataVerb::Profile { tables, out } = &verb {
-        return check::profile(shell, tables, out).await;
-    }
-    let data = open(shell)?;
     match verb {
-        DataVerb::Export { names, push } => live::export(&data, &names, push).await,
-        DataVerb::Push { names, remote } => move_to::push(&data, &names, remote.as_deref()).await,
-        DataVerb::Pull { names, remote, force } => move_to::pull(&data, &names, remote.as_deref(), force).await,
-        DataVerb::Load { name, at, to, table, force } => restore::load(&data, &name, at.as_deref(), to.as_deref(), table.as_deref(), force).await,
-        DataVerb::Verify { names, live } => live::verify(&data, &names, live).await,
-        DataVerb::List { all } => list::list(&data, all),
-        DataVerb::Lineage { name } => list::lineage(&data, &name),
-        DataVerb::Diff { before, after, key } => compare::compare(&data, &before, after.as_deref(), &key),
-        DataVerb::Rollback { name, to, table, force } => restore::rollback(&data, &name, &to, table.as_deref(), force).await,
-        DataVerb::Profile { .. } => Ok(exit::PASSED),
+        DataVerb::Export { names, push } => live::export(&open(shell)?, &names, push).await,
+        DataVerb::Push { names, remote } => move_to::push(&open(shell)?, &names, remote.as_deref()).await,
+        DataVerb::Pull { names, remote, force } => move_to::pull(&open(shell)?, &names, remote.as_deref(), force).await,
+        DataVerb::Load { name, at, to, table, force } => {
+            restore::load(&open(shell)?, &name, at.as_deref(), to.as_deref(), table.as_deref(), force).await
+        }
+        DataVerb::Verify { names, live } => live::verify(&open(shell)?, &names, live).await,
+        DataVerb::List { all } => list::list(&open(shell)?, all),
+        DataVerb::Lineage { name } => list::lineage(&open(shell)?, &name),
+        DataVerb::Diff { before, after, key } => compare::compare(&open(shell)?, &before, after.as_deref(), &key),
+        DataVerb::Rollback { name, to, table, force } => restore::rollback(&open(shell)?, &name, &to, table.as_deref(), force).await,
+        DataVerb::Profile { tables, out } => check::profile(shell, &tables, &out).await,
     }
 }
 
@@ -75,7 +71,7 @@ impl Data<'_> {
 
     /// The pointer's text, as a commit has it.
     fn pointer_at(&self, name: &str, commit: &str) -> Result<String, Failure> {
-        let pointer = Store::pointer_of(self.dataset(name)?);
+        let pointer = Store::pointer(self.dataset(name)?);
         let text = self.git().file(commit, &pointer).map_err(Failure::broken)?;
         text.ok_or_else(|| Failure::broken(format!("{commit} has no {pointer}: no version of `{name}` was committed there")))
     }
@@ -91,10 +87,5 @@ impl Data<'_> {
 }
 
 fn no_version(name: &str, dataset: &Dataset) -> Failure {
-    Failure::broken(format!("`{name}` has no version yet: there is no {}; `mlops data export {name}` writes one", Store::pointer_of(dataset)))
-}
-
-/// What the server or the rows say against it is a failure, the rest could not be done.
-fn failure(error: &DatasetError) -> Failure {
-    Failure::broken(error)
+    Failure::broken(format!("`{name}` has no version yet: there is no {}; `mlops data export {name}` writes one", Store::pointer(dataset)))
 }

@@ -1,7 +1,7 @@
 //! Versions to remotes and back.
 
-use super::tell::tell;
 use super::{Data, Failure, Outcome as Exit, no_version};
+use crate::commands::tell::tell;
 use crate::dataset::{Dataset, DatasetError, Store, Version};
 use crate::outcome::{Outcome, Status};
 use crate::ports::objects::Objects;
@@ -16,14 +16,10 @@ pub(super) async fn push(data: &Data<'_>, names: &[String], remote: Option<&str>
             outcomes.push(Outcome::new(name, "push", Status::Broken, no_version(name, dataset).message));
             continue;
         };
-        outcomes.push(
-            match send(&store, &version.pointed, remote.or(version.pointed.remote()).or(dataset.remote.as_deref()), &data.shell.env).await {
-                Ok(message) => Outcome::new(name, "push", Status::Passed, message),
-                Err(error) => failed(name, "push", &error),
-            },
-        );
+        let remote = remote.or(version.pointed.remote()).or(dataset.remote.as_deref());
+        outcomes.push(send(&store, name, &version.pointed, remote, &data.shell.env).await);
     }
-    Ok(tell(data, &outcomes))
+    Ok(tell(data.shell, &outcomes, "there is no dataset"))
 }
 
 pub(super) async fn pull(data: &Data<'_>, names: &[String], remote: Option<&str>, force: bool) -> Exit {
@@ -39,7 +35,7 @@ pub(super) async fn pull(data: &Data<'_>, names: &[String], remote: Option<&str>
             Err(error) => failed(name, "pull", &error),
         });
     }
-    Ok(tell(data, &outcomes))
+    Ok(tell(data.shell, &outcomes, "there is no dataset"))
 }
 
 async fn pulled(

@@ -2,8 +2,8 @@
 
 use super::live::revision;
 use super::move_to::fetch;
-use super::tell::tell;
-use super::{Data, Failure, Outcome as Exit, Store, Version, failure};
+use super::{Data, Failure, Outcome as Exit, Store, Version};
+use crate::commands::tell::tell;
 use crate::dataset::Dataset;
 use crate::mistakes::Mistakes;
 use crate::names::TableName;
@@ -21,26 +21,30 @@ pub(super) async fn load(data: &Data<'_>, name: &str, at: Option<&str>, to: Opti
     if let Some(table) = table {
         let server = data.loaded.server("load into").await?;
         available(data, &store, dataset, &version).await?;
-        return Ok(tell(data, &[rows(data, &store, &server, name, dataset, &version, table).await?]));
+        return Ok(tell(data.shell, &[rows(data, &store, &server, name, dataset, &version, table).await?], "there is no dataset"));
     }
     let target = to.unwrap_or(&dataset.out);
-    let mut there = to.is_none() && store.is_in_place(dataset, &version.pointed).map_err(|e| failure(&e))?;
+    let mut there = to.is_none() && store.is_in_place(dataset, &version.pointed).map_err(Failure::broken)?;
     if !there {
         available(data, &store, dataset, &version).await?;
         match to {
-            Some(to) => there = store.copy_to(&version.pointed, to).map_err(|e| failure(&e))?,
-            None => store.bring(dataset, &version.pointed, force).await.map_err(|e| failure(&e))?,
+            Some(to) => there = store.copy_to(&version.pointed, to).map_err(Failure::broken)?,
+            None => store.bring(dataset, &version.pointed, force).await.map_err(Failure::broken)?,
         }
     }
     let said = if there { "is there already" } else { "is that version now" };
-    Ok(tell(data, &[Outcome::new(name, "load", Status::Passed, format!("{target} {said} (md5 {})", version.pointed.md5()))]))
+    Ok(tell(
+        data.shell,
+        &[Outcome::new(name, "load", Status::Passed, format!("{target} {said} (md5 {})", version.pointed.md5()))],
+        "there is no dataset",
+    ))
 }
 
 pub(super) async fn rollback(data: &Data<'_>, name: &str, to: &str, table: Option<&str>, force: bool) -> Exit {
     let store = data.store()?;
     let dataset = data.dataset(name)?;
     let text = data.pointer_at(name, to)?;
-    let version = Store::version_of(dataset, &text).map_err(|e| failure(&e))?;
+    let version = Store::version_of(dataset, &text).map_err(Failure::broken)?;
     let server = match table {
         Some(_) => Some(data.loaded.server("load into").await?),
         None => None,
@@ -56,28 +60,28 @@ pub(super) async fn rollback(data: &Data<'_>, name: &str, to: &str, table: Optio
         let passed = loaded.status == Status::Passed;
         outcomes.push(loaded);
         if !passed {
-            return Ok(tell(data, &outcomes));
+            return Ok(tell(data.shell, &outcomes, "there is no dataset"));
         }
     }
-    let restored = store.roll_back(dataset, &text, force).await.map_err(|e| failure(&e))?;
+    let restored = store.roll_back(dataset, &text, force).await.map_err(Failure::broken)?;
     let revision = version.meta.as_ref().and_then(|m| m.schema_revision.clone());
     let belongs = revision.map(|r| format!("; it belongs to schema revision {r}")).unwrap_or_default();
-    let pointer = Store::pointer_of(dataset);
+    let pointer = Store::pointer(dataset);
     outcomes.push(Outcome::new(
         name,
         "rollback",
         Status::Passed,
         format!("{pointer} and {} are those of {to} (md5 {}){belongs}", dataset.out, restored.pointed.md5()),
     ));
-    Ok(tell(data, &outcomes))
+    Ok(tell(data.shell, &outcomes, "there is no dataset"))
 }
 
 /// The version's objects, from the cache or a remote.
 async fn available(data: &Data<'_>, store: &Store<'_>, dataset: &Dataset, version: &Version) -> Result<(), Failure> {
-    if store.is_in_place(dataset, &version.pointed).map_err(|e| failure(&e))? {
+    if store.is_in_place(dataset, &version.pointed).map_err(Failure::broken)? {
         return Ok(());
     }
-    fetch(data, store, dataset, version, None).await.map(|_| ()).map_err(|e| failure(&e))
+    fetch(data, store, dataset, version, None).await.map(|_| ()).map_err(Failure::broken)
 }
 
 /// Rows go into a schema that can hold them.
@@ -120,7 +124,7 @@ async fn rows(
     // The seed reads a file of the workspace by its ending.
     let folder = tempfile::Builder::new().prefix(".load-").tempdir_in(data.loaded.workspace.path_of_folder()).map_err(Failure::broken)?;
     let relative = format!("{}/rows.{ending}", folder.path().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default());
-    let from = store.only_file(dataset, &version.pointed).map_err(|e| failure(&e))?;
+    let from = store.only_file(dataset, &version.pointed).map_err(Failure::broken)?;
     std::os::unix::fs::symlink(from.canonicalize().map_err(Failure::broken)?, folder.path().join(format!("rows.{ending}")))
         .map_err(Failure::broken)?;
     // What the table makes itself is not loaded into it.

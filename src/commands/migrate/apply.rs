@@ -1,8 +1,8 @@
 //! Up, down and to a version.
 
 use super::{Failure, Loaded, Migrate, Migrations, Outcome, Shell, options, say};
+use crate::commands::tell::{code, line};
 use crate::migrate::{Goal, Run, Source, Version, migrate, up_to_date};
-use crate::outcome::{self, Status, exit};
 use crate::stages::migration_outcomes;
 
 pub(super) async fn go(shell: &Shell, all: &Migrations, goal: &Goal) -> Outcome {
@@ -44,33 +44,4 @@ fn told(shell: &Shell, loaded: &Loaded, section: &Migrate, run: &Run) -> u8 {
     outcomes.iter().for_each(line);
     say(&format!("at version {}\n", run.head.as_deref().unwrap_or("0 (nothing applied)")));
     code(&outcomes)
-}
-
-/// Outcomes by themselves.
-pub(super) fn tell(shell: &Shell, outcomes: &[outcome::Outcome], nothing: &str) -> u8 {
-    if shell.json() {
-        say(&format!("{:#}\n", serde_json::json!({"outcomes": outcomes})));
-    } else if outcomes.is_empty() {
-        say(&format!("{nothing}\n"));
-    } else {
-        outcomes.iter().for_each(line);
-    }
-    code(outcomes)
-}
-
-fn line(o: &outcome::Outcome) {
-    let took = if o.elapsed.is_zero() { String::new() } else { format!(" ({:.0?})", o.elapsed) };
-    say(&format!("{} {} {}: {}{took}\n", o.status.word(), o.subject, o.name, o.message));
-    o.remedy.iter().for_each(|remedy| say(&format!("    → {remedy}\n")));
-    o.evidence.iter().for_each(|evidence| say(&format!("    {evidence}\n")));
-}
-
-fn code(outcomes: &[outcome::Outcome]) -> u8 {
-    let any = |status: Status| outcomes.iter().any(|o| o.status == status);
-    // What failed would fail again; what could not be evaluated might not.
-    match (any(Status::Failed), any(Status::Broken)) {
-        (true, _) => exit::FAILED,
-        (_, true) => exit::BROKEN,
-        _ => exit::PASSED,
-    }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::apply::tell;
 use super::{Failure, Migrations, Outcome, Shell};
+use crate::commands::tell::tell;
 use crate::migrate;
 use crate::migrate::lint::Live;
 use crate::outcome::{self, Status};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::apply::tell;
 use super::mend::told;
 use super::{Failure, Migrations, Outcome, Shell};
+use crate::commands::tell::tell;
 use crate::migrate::{self, Adoptable, Folder, Tool, Version};
 use crate::ports::alembic;
 use crate::ports::git::Git;

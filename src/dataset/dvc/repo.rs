@@ -6,12 +6,12 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use md5::{Digest as _, Md5};
+use md5::Md5;
 
 use super::config::Config;
 use super::{Tree, place};
 use crate::mistakes::suggestion;
-use crate::ports::files::{FileError, Staged, hex};
+use crate::ports::files::{FileError, Staged, digest_of, io as io_error};
 use crate::ports::objects::Place;
 
 /// DVC trusts an object of exactly this mode, and hashes every other one again.
@@ -60,7 +60,7 @@ impl Repo {
         if self.is_whole(md5) {
             return Ok(());
         }
-        let mut from = File::open(file).map_err(|e| crate::ports::files::io(file, &e))?;
+        let mut from = File::open(file).map_err(|e| io_error(file, &e))?;
         self.put(md5, |to| io::copy(&mut from, to).map(|_| ()))
     }
 
@@ -75,7 +75,7 @@ impl Repo {
         let target = self.object(md5);
         let root = self.folder.parent().unwrap_or(&self.folder);
         let staged = Staged::file(&target, root)?.with_mode(TRUSTED);
-        staged.open().try_clone().and_then(|mut to| write(&mut to)).map_err(|e| crate::ports::files::io(&target, &e))?;
+        staged.open().try_clone().and_then(|mut to| write(&mut to)).map_err(|e| io_error(&target, &e))?;
         staged.commit_synced()
     }
 
@@ -116,13 +116,5 @@ impl Repo {
 
 /// Of a file, a piece at a time.
 pub(in crate::dataset) fn md5_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut md5 = Md5::new();
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(hex(&md5.finalize())),
-            n => md5.update(&buffer[..n]),
-        }
-    }
+    digest_of::<Md5>(File::open(path)?)
 }

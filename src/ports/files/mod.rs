@@ -125,14 +125,12 @@ impl Workspace {
 
     /// A new file that will be there when it is whole.
     pub fn stage(&self, relative: &str) -> Result<Staged, FileError> {
-        self.path(relative)?;
-        Staged::file(&self.writes.join(relative), &self.writes)
+        Staged::file(&self.written(relative)?, &self.writes)
     }
 
     /// A new folder that will be there, instead of the old one, when it is whole.
     pub fn stage_folder(&self, relative: &str) -> Result<StagedFolder, FileError> {
-        self.path(relative)?;
-        StagedFolder::new(&self.writes.join(relative), &self.writes)
+        StagedFolder::new(&self.written(relative)?, &self.writes)
     }
 
     /// The folder in which something will be written; it is made.
@@ -259,8 +257,8 @@ pub fn sha256(content: &[u8]) -> String {
 }
 
 /// Of a stream, a piece at a time.
-pub fn sha256_of(mut input: impl std::io::Read) -> std::io::Result<String> {
-    let mut digest = Sha256::new();
+pub fn digest_of<D: Digest>(mut input: impl std::io::Read) -> std::io::Result<String> {
+    let mut digest = D::new();
     let mut buffer = vec![0; 256 * 1024];
     loop {
         match input.read(&mut buffer)? {

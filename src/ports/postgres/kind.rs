@@ -32,8 +32,8 @@ pub enum Kind {
 pub struct Odd;
 
 /// Days and microseconds between 1970-01-01 and the server's epoch, 2000-01-01.
-const EPOCH_DAYS: i64 = 10_957;
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub const EPOCH_DAYS: i32 = 10_957;
+pub const EPOCH_MICROS: i64 = 946_684_800_000_000;
 const DAY_MICROS: i64 = 86_400_000_000;
 
 impl Kind {
@@ -117,7 +117,7 @@ impl Kind {
         let own = match End::of_days(days) {
             Some(End::Late) => i32::MAX,
             Some(End::Early) => i32::MIN,
-            None => i32::try_from(days - EPOCH_DAYS).map_err(|_| Odd)?,
+            None => i32::try_from(days - i64::from(EPOCH_DAYS)).map_err(|_| Odd)?,
         };
         self.only(Self::Date, out, own.to_be_bytes())
     }
