@@ -19,13 +19,18 @@ pub struct Row {
     pub name: String,
     pub checksum: String,
     pub meaning: Option<String>,
-    pub applied_at: DateTime<Utc>,
+    pub steps: Option<Steps>,
+}
+
+/// Who applied a migration, when, and how long it took: for people, and so only read for them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Circumstances {
+    /// In UTC, to the second.
+    pub applied_at: String,
     pub applied_by: String,
     pub elapsed_ms: f64,
     pub adopted_from: Option<String>,
-    pub schema_digest: Option<String>,
     pub run: Option<String>,
-    pub steps: Option<Steps>,
 }
 
 /// How far a migration outside a transaction has come.
@@ -51,33 +56,13 @@ pub struct History {
     pub repeatable: BTreeMap<String, Row>,
 }
 
-impl Row {
-    /// In UTC, to the second.
-    pub fn applied_at(&self) -> String {
-        self.applied_at.format("%Y-%m-%d %H:%M:%S").to_string()
-    }
-}
-
 impl History {
     fn of(rows: &[tokio_postgres::Row]) -> Self {
         let mut history = Self::default();
         for r in rows {
             let count = |at: usize| usize::try_from(r.get::<_, Option<i32>>(at).unwrap_or(0)).unwrap_or(0);
-            let steps =
-                r.get::<_, Option<i32>>(10).map(|_| Steps { statements: count(10), started: count(11), reached: count(12), undoing: r.get(13) });
-            let row = Row {
-                version: r.get(0),
-                name: r.get(1),
-                checksum: r.get(2),
-                meaning: r.get(3),
-                applied_at: r.get(4),
-                applied_by: r.get(5),
-                elapsed_ms: r.get(6),
-                adopted_from: r.get(7),
-                schema_digest: r.get(8),
-                run: r.get(9),
-                steps,
-            };
+            let steps = r.get::<_, Option<i32>>(4).map(|_| Steps { statements: count(4), started: count(5), reached: count(6), undoing: r.get(7) });
+            let row = Row { version: r.get(0), name: r.get(1), checksum: r.get(2), meaning: r.get(3), steps };
             match Version::parse(&row.version) {
                 Some(version) => history.versioned.insert(version, row),
                 None => history.repeatable.insert(row.name.clone(), row),
@@ -116,9 +101,23 @@ pub(super) async fn read(client: &Client, server: &Postgres, source: Source) -> 
 }
 
 async fn rows(client: &Client, source: Source) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
-    let sql = "select version, name, checksum, meaning, applied_at, applied_by, elapsed_ms, \
-               adopted_from, schema_digest, run, statements, started, reached, undoing from mlops.migration where source = $1";
+    let sql = "select version, name, checksum, meaning, statements, started, reached, undoing from mlops.migration where source = $1";
     client.query_typed(sql, &[(&source.word(), Type::TEXT)]).await
+}
+
+/// Of every row of a history that is there, by its version.
+pub(super) async fn circumstances(client: &Client, server: &Postgres, source: Source) -> Result<BTreeMap<String, Circumstances>, MigrateError> {
+    let sql = "select version, applied_at, applied_by, elapsed_ms, adopted_from, run from mlops.migration where source = $1";
+    let rows = client.query_typed(sql, &[(&source.word(), Type::TEXT)]).await;
+    let rows = rows.map_err(|e| server.error("reading the migration history", &e))?;
+    let of = |r: &tokio_postgres::Row| Circumstances {
+        applied_at: r.get::<_, DateTime<Utc>>(1).format("%Y-%m-%d %H:%M:%S").to_string(),
+        applied_by: r.get(2),
+        elapsed_ms: r.get(3),
+        adopted_from: r.get(4),
+        run: r.get(5),
+    };
+    Ok(rows.iter().map(|r| (r.get(0), of(r))).collect())
 }
 
 /// What a migration changes in the history: it travels in the same message as the migration.

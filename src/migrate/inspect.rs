@@ -42,15 +42,21 @@ pub struct StatusRow {
 /// Every migration, and when it was applied. Writes nothing.
 pub async fn status(server: &Postgres, source: Source, folder: &Folder) -> Result<Vec<StatusRow>, MigrateError> {
     let client = server.dedicated().await?;
-    let history = known(&client, server, source).await?;
-    let row = |migration: String, status: Status, row: Option<&history::Row>| StatusRow {
-        migration,
-        status,
-        applied_at: row.map(history::Row::applied_at),
-        applied_by: row.map(|r| r.applied_by.clone()),
-        run: row.and_then(|r| r.run.clone()),
-        elapsed_ms: row.map(|r| r.elapsed_ms),
-        adopted_from: row.and_then(|r| r.adopted_from.clone()),
+    let (history, circumstances) = match history::look(&client, server, source).await? {
+        Some(history) => (history, history::circumstances(&client, server, source).await?),
+        None => Default::default(),
+    };
+    let row = |migration: String, status: Status, row: Option<&history::Row>| {
+        let known = row.and_then(|row| circumstances.get(&row.version));
+        StatusRow {
+            migration,
+            status,
+            applied_at: known.map(|c| c.applied_at.clone()),
+            applied_by: known.map(|c| c.applied_by.clone()),
+            run: known.and_then(|c| c.run.clone()),
+            elapsed_ms: known.map(|c| c.elapsed_ms),
+            adopted_from: known.and_then(|c| c.adopted_from.clone()),
+        }
     };
     let head = history.versioned.last_key_value().map(|(version, _)| version.clone());
     let mut rows: Vec<(Option<Version>, StatusRow)> = Vec::new();

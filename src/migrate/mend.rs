@@ -71,6 +71,7 @@ pub async fn repair(server: &Postgres, folder: &Folder, version: Option<&Version
     if let (Some(version), true) = (version, rows.is_empty()) {
         return Err(no_version(folder, version));
     }
+    let circumstances = history::circumstances(&session.client, server, Source::App).await?;
     let (mut mended, mut sql) = (Mended::default(), String::from("begin"));
     for (version, row) in rows {
         let file = folder.find(version);
@@ -85,7 +86,9 @@ pub async fn repair(server: &Postgres, folder: &Folder, version: Option<&Version
             None => {}
             Some(Err(why)) => mended.left.push(why),
             Some(Ok((change, said))) => {
-                let before = json!({"checksum": row.checksum, "applied_at": row.applied_at(), "applied_by": row.applied_by, "what": said});
+                let then = circumstances.get(&row.version);
+                let (at, by) = (then.map(|c| &c.applied_at), then.map(|c| &c.applied_by));
+                let before = json!({"checksum": row.checksum, "applied_at": at, "applied_by": by, "what": said});
                 let event = history::event("repair", Source::App, &row.version, options.run.as_deref(), &before);
                 sql.push_str(&format!("; {change}; {event}"));
                 mended.done.push(said);
