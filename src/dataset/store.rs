@@ -3,12 +3,13 @@
 //! A kill at any moment leaves no pointer to bytes that are not there: the cache has a version before anything names it, and
 //! without a cache the old pointer goes before the data does.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::dvc::{Entry, Out, Pointer, Repo, Tree, md5_of, place};
-use super::{Dataset, DatasetError};
+use super::{Dataset, DatasetError, Datasets};
 use crate::ports::files::{FileError, Staged, StagedFolder, Workspace, io};
 use crate::ports::objects::Objects;
 
@@ -45,6 +46,20 @@ impl<'a> Store<'a> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(lock)
+    }
+
+    /// The locks of all datasets, each folder's once, in the order of the folders: runs that share some do not wait for
+    /// each other in a circle.
+    pub(super) async fn lock_all(&self, datasets: &Datasets) -> Result<Vec<fs::File>, DatasetError> {
+        let mut folders = BTreeMap::new();
+        for dataset in datasets.values() {
+            folders.insert(self.workspace.folder_of(&dataset.out)?, dataset);
+        }
+        let mut locks = Vec::new();
+        for dataset in folders.values() {
+            locks.push(self.lock(dataset).await?);
+        }
+        Ok(locks)
     }
 
     /// What lies in its place is some version that is kept: nothing is lost when another one comes. Nothing there is fine too.

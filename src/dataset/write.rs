@@ -17,7 +17,7 @@ use super::store::{Fresh, Store};
 use super::{Dataset, DatasetError, Datasets, Meta, MetaColumn, Pointed, Version};
 use crate::ports::files::hex;
 use crate::ports::git::Git;
-use crate::ports::postgres::{PgError, Postgres};
+use crate::ports::postgres::Postgres;
 use crate::units::counted;
 
 /// What was written.
@@ -51,18 +51,22 @@ pub type Watch<'a> = dyn Fn(&str, Option<u64>, Arc<AtomicU64>) + Sync + 'a;
 pub type Results = Vec<(String, Result<Written, DatasetError>)>;
 
 /// Nothing is written for a dataset that fails.
-pub async fn write_all(server: &Postgres, datasets: &Datasets, context: &Context<'_>) -> Result<Results, PgError> {
+///
+/// Whoever writes the same data at the same time waits, before the snapshot is taken: pointer and data stay together, and
+/// what is written last is what was read last.
+pub async fn write_all(server: &Postgres, datasets: &Datasets, context: &Context<'_>) -> Result<Results, DatasetError> {
+    let _locks = context.store.lock_all(datasets).await?;
     let mut client = server.dedicated().await?;
     let begin = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start();
-    let mut holder = begin.await.map_err(|e| server.error("opening a snapshot", &e))?;
+    let mut holder = begin.await.map_err(|e| DatasetError::from(server.error("opening a snapshot", &e)))?;
     let sql = "select set_config('idle_in_transaction_session_timeout', '0', true), current_setting('server_version'), \
                case when not pg_is_in_recovery() then pg_export_snapshot() end";
-    let row = holder.query_one(sql, &[]).await.map_err(|e| server.error("exporting the snapshot", &e))?;
+    let row = holder.query_one(sql, &[]).await.map_err(|e| DatasetError::from(server.error("exporting the snapshot", &e)))?;
     let (database, snapshot): (String, Option<String>) = (row.get(1), row.get(2));
     let mut results = Vec::new();
     for (name, dataset) in datasets {
         // A rejected query ends its savepoint, not the snapshot.
-        let opened = holder.transaction().await.map_err(|e| server.error("opening a savepoint", &e))?;
+        let opened = holder.transaction().await.map_err(|e| DatasetError::from(server.error("opening a savepoint", &e)))?;
         let one = One { server, name, dataset, database: &database, snapshot: snapshot.as_deref(), context };
         results.push((name.clone(), one.write(opened).await));
     }
@@ -89,8 +93,6 @@ impl One<'_> {
         let mut origins = origins(&mut session, &source.query, &names).await;
         origins.tables.extend(dataset.upstream.iter().map(ToString::to_string).filter(|table| !origins.tables.contains(table)).collect::<Vec<_>>());
         drop(session);
-        // Whoever writes the same data at the same time waits: pointer and data stay together.
-        let _lock = store.lock(dataset).await?;
         // Known before an hour of reading.
         let before = store.current(dataset)?;
         let rows = Arc::new(AtomicU64::new(0));

@@ -480,6 +480,24 @@ fn two_exports_at_once_leave_one_version_and_its_pointer() {
     }
 }
 
+/// What is written last is what was read last: a run that waits for another looks at the rows only then.
+#[test]
+fn a_run_that_waited_writes_the_rows_of_afterwards() {
+    let db = Db::new();
+    db.sql("create table t (id int primary key); insert into t select generate_series(1, 10)");
+    let project = project("  a: {table: t, order_by: [id], out: a.parquet}\n");
+    repository(&project);
+    let held = std::fs::File::open(project.path()).expect("folder");
+    held.lock().expect("lock");
+    let mut waiting =
+        Mlops::new(project.path()).args(["data", "export"]).env("DATABASE_URL", &db.url()).command().stdout(Stdio::null()).spawn().expect("starts");
+    std::thread::sleep(Duration::from_millis(700));
+    db.sql("insert into t values (11)");
+    held.unlock().expect("unlock");
+    assert!(waiting.wait().expect("ends").success());
+    assert!(project.read("a.parquet.dvc").contains("rows: 11"), "{}", project.read("a.parquet.dvc"));
+}
+
 #[test]
 fn folders_are_compared_with_their_partition() {
     let db = Db::new();
