@@ -2,6 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::outcome::Status;
 use crate::units::{Amount, Span, count, counted, percent, share};
@@ -77,7 +79,7 @@ pub enum Warn {
 
 /// What a measured number must be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "bounds such as `{min: 0.8, warn: 0.9}`")]
 pub struct Bounds {
     /// The smallest value that passes.
     pub min: Option<f64>,
@@ -128,7 +130,8 @@ impl Bounds {
         self.between.map(|b| b[0]).or(self.min)
     }
 
-    fn high(&self) -> Option<f64> {
+    /// The most that passes, if there is one.
+    pub fn high(&self) -> Option<f64> {
         self.between.map(|b| b[1]).or(self.max)
     }
 
@@ -170,13 +173,57 @@ impl Bounds {
 }
 
 /// The most that a distance may be, and the warning before it. Without `max` nothing fails.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ceiling {
-    /// More fails.
     pub max: Option<f64>,
-    /// More warns.
     pub warn: Option<f64>,
+}
+
+/// As it is written at length; a bare number is `max`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LongCeiling {
+    /// More fails.
+    max: Option<f64>,
+    /// More warns.
+    warn: Option<f64>,
+}
+
+impl<'de> Deserialize<'de> for Ceiling {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CeilingVisitor;
+        impl<'de> Visitor<'de> for CeilingVisitor {
+            type Value = Ceiling;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number, or bounds such as `{max: 0.2, warn: 0.1}`")
+            }
+            fn visit_f64<E>(self, max: f64) -> Result<Ceiling, E> {
+                Ok(Ceiling { max: Some(max), warn: None })
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a bound that people write")]
+            fn visit_u64<E>(self, max: u64) -> Result<Ceiling, E> {
+                Ok(Ceiling { max: Some(max as f64), warn: None })
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a bound that people write")]
+            fn visit_i64<E>(self, max: i64) -> Result<Ceiling, E> {
+                Ok(Ceiling { max: Some(max as f64), warn: None })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Ceiling, A::Error> {
+                LongCeiling::deserialize(MapAccessDeserializer::new(map)).map(|long| Ceiling { max: long.max, warn: long.warn })
+            }
+        }
+        deserializer.deserialize_any(CeilingVisitor)
+    }
+}
+
+impl JsonSchema for Ceiling {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Ceiling".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let long = generator.subschema_for::<LongCeiling>();
+        schemars::json_schema!({"description": "The most that a distance may be, and the warning before it.", "anyOf": [{"type": "number"}, long]})
+    }
 }
 
 impl Ceiling {

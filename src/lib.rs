@@ -24,12 +24,15 @@ mod stages;
 mod checks;
 mod dataset;
 mod deploy;
+mod endpoint;
 mod migrate;
 mod quality;
 mod registry;
 mod seed;
+mod vitals;
 // 1 ground
 mod config;
+mod onnx;
 mod ports;
 mod render;
 // 0 words
@@ -39,6 +42,7 @@ mod mistakes;
 mod names;
 mod node;
 mod outcome;
+mod picture;
 mod profile;
 mod scalar;
 mod secret;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::picture::Picture;
+
 /// How one thing ended. `Broken` could not be evaluated and is never green.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -143,6 +145,9 @@ pub struct StageReport {
     /// What a reviewer wants to see side by side.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub table: Option<Table>,
+    /// What people would rather look at.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub pictures: Vec<Picture>,
     #[serde(rename = "elapsed_seconds", with = "seconds")]
     #[schemars(with = "f64")]
     pub elapsed: Duration,
@@ -157,6 +162,7 @@ impl StageReport {
             outcomes: vec![Outcome::new(name, "stage", Status::Skipped, because)],
             artifacts: Vec::new(),
             table: None,
+            pictures: Vec::new(),
             elapsed: Duration::ZERO,
         }
     }

@@ -3,10 +3,11 @@
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason};
 use serde::Serialize;
 
-const TEMPLATES: [(&str, &str); 4] = [
+const TEMPLATES: [(&str, &str); 5] = [
     ("deployment.yaml", include_str!("../templates/deployment.yaml.hbs")),
     ("service.yaml", include_str!("../templates/service.yaml.hbs")),
     ("kustomization.yaml", include_str!("../templates/kustomization.yaml.hbs")),
+    ("report.html", include_str!("../templates/report.html.hbs")),
     ("report.md", include_str!("../templates/report.md.hbs")),
 ];
 
@@ -25,6 +26,7 @@ pub fn render(template: &str, data: &impl Serialize) -> Result<String, RenderErr
     handlebars.register_escape_fn(handlebars::no_escape);
     handlebars.register_helper("yaml", Box::new(yaml));
     handlebars.register_helper("cell", Box::new(cell));
+    handlebars.register_helper("html", Box::new(html));
     for (name, text) in TEMPLATES {
         handlebars.register_template_string(name, text).map_err(|e| fail(e.to_string()))?;
     }
@@ -46,6 +48,13 @@ fn yaml(helper: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderCont
 fn cell(helper: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
     let value = argument(helper)?;
     out.write(&markdown(value.as_str().map_or_else(|| value.to_string(), str::to_owned).as_str()))?;
+    Ok(())
+}
+
+/// A text in HTML, also between the quotes of an attribute.
+fn html(helper: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
+    let value = argument(helper)?;
+    out.write(&handlebars::html_escape(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))?;
     Ok(())
 }
 

@@ -54,7 +54,10 @@ pub fn count(n: u64) -> String {
 
 /// `1 row`, `2 rows`.
 pub fn counted(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+    match noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u'])) {
+        Some(stem) if n != 1 => format!("{} {stem}ies", count(n)),
+        _ => format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" }),
+    }
 }
 
 /// A share with at most two decimals, never rounded to a bound that it does not reach.
@@ -148,10 +151,17 @@ impl fmt::Display for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(Span)
-            .map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &"a duration such as `7d`, `24h`, `5min` or `500ms`"))
+        struct SpanVisitor;
+        impl Visitor<'_> for SpanVisitor {
+            type Value = Span;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as `7d`, `24h`, `5min` or `500ms`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+                humantime::parse_duration(text).map(Span).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_str(SpanVisitor)
     }
 }
 
@@ -164,6 +174,66 @@ impl JsonSchema for Span {
             "description": "A duration such as `7d`, `24h`, `5min` or `500ms`.",
             "type": "string", "pattern": "^[0-9]+ ?[a-zA-Z]+( ?[0-9]+ ?[a-zA-Z]+)*$|^\\$\\{"
         })
+    }
+}
+
+/// `50/s`: how often a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate(pub f64);
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer).map_err(|_| de::Error::custom("expected a rate such as `50/s`"))?;
+        let number = text.strip_suffix("/s").and_then(|n| n.trim().parse::<f64>().ok()).filter(|n| n.is_finite() && *n > 0.0);
+        number.map(Self).ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &"a rate such as `50/s`"))
+    }
+}
+
+impl JsonSchema for Rate {
+    fn schema_name() -> Cow<'static, str> {
+        "Rate".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"description": "A rate such as `50/s`.", "type": "string", "pattern": "^[0-9.]+ ?/s$|^\\$\\{"})
+    }
+}
+
+/// `512MiB`, `10kB`: a number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+/// Names and sizes, the largest first of each kind.
+const SIZES: [(&str, u64); 7] =
+    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000), ("B", 1)];
+
+impl fmt::Display for Bytes {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match SIZES[..3].iter().find(|(_, size)| self.0 >= *size) {
+            Some((name, size)) if self.0.is_multiple_of(*size) => write!(f, "{} {name}", self.0 / size),
+            Some((name, size)) => write!(f, "{:.1} {name}", self.0 as f64 / *size as f64),
+            None => write!(f, "{} B", self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a size as people write it")]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer).map_err(|_| de::Error::custom("expected a size such as `512MiB` or `10kB`"))?;
+        let size = SIZES.iter().find_map(|(name, size)| Some((text.strip_suffix(name)?.trim().parse::<f64>().ok()?, *size)));
+        let size = size.filter(|(n, _)| n.is_finite() && *n >= 0.0);
+        size.map(|(n, size)| Self((n * size as f64) as u64))
+            .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &"a size such as `512MiB` or `10kB`"))
+    }
+}
+
+impl JsonSchema for Bytes {
+    fn schema_name() -> Cow<'static, str> {
+        "Bytes".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"description": "A size such as `512MiB` or `10kB`.", "type": "string", "pattern": "^[0-9.]+ ?(GiB|MiB|KiB|GB|MB|kB|B)$|^\\$\\{"})
     }
 }
 
@@ -189,6 +259,14 @@ mod tests {
         assert!(!Amount::Share(0.5).allows(1, 0));
         assert!(Amount::Share(0.5).allows(1, 2));
         assert!(!Amount::Share(0.5).allows(2, 3));
+    }
+
+    #[test]
+    fn sizes_are_read_and_shown() {
+        let size = |json: &str| serde_json::from_str::<Bytes>(json);
+        assert_eq!(size("\"1.5MiB\"").expect("size").to_string(), "1.5 MiB");
+        assert_eq!(size("\"10kB\"").expect("size"), Bytes(10_000));
+        assert!(size("\"10\"").is_err() && size("10").is_err() && size("\"10 mib\"").is_err());
     }
 
     #[test]

@@ -42,6 +42,7 @@ fn entries() -> Vec<Entry> {
             .map(|(entry, kind)| Entry { form: Some((kind.form(), kind.cost.words())), ..entry }),
     );
     all.extend(of_catalogue(&quality::catalogue()));
+    all.extend(of_catalogue(&quality::gates()));
     for kind in report::kinds() {
         all.push(Entry { family: "sink", name: kind.name.into(), doc: kind.doc, settings: vec![], short: None, form: None });
     }

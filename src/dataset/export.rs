@@ -43,7 +43,7 @@ pub(super) fn export(reading: &Reading, parts: Receiver<Part>, format: Format, i
     let (pieces, gathered) = sync_channel(WAITING);
     std::thread::scope(|scope| {
         let gathering = Gathering::new(&reading.fields, reading.partition, reading.order.clone());
-        let reader = scope.spawn(move || gather(gathering, parts, &pieces, rows));
+        let reader = scope.spawn(move || gather_counted(gathering, parts, &pieces, rows));
         let written = write(&reading.fields, reading.partition, format, into, &gathered);
         // Lets the reader find out that nobody listens.
         drop(gathered);
@@ -58,18 +58,26 @@ pub(super) fn export(reading: &Reading, parts: Receiver<Part>, format: Format, i
     })
 }
 
-fn gather(
-    mut gathering: Gathering,
+fn gather_counted(
+    gathering: Gathering,
     parts: Receiver<Part>,
     pieces: &SyncSender<Piece>,
     rows: &AtomicU64,
 ) -> Result<Option<(Sums, u64)>, DatasetError> {
-    let mut out = |piece| {
+    gather(gathering, parts, |piece| {
         if let Piece::Batch(batch, _) = &piece {
             rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
         }
         pieces.send(piece).is_ok()
-    };
+    })
+}
+
+/// Nothing when `out` does not want any more.
+pub(super) fn gather(
+    mut gathering: Gathering,
+    parts: Receiver<Part>,
+    mut out: impl FnMut(Piece) -> bool,
+) -> Result<Option<(Sums, u64)>, DatasetError> {
     for part in parts {
         gathering.begin();
         for block in part {

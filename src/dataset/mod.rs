@@ -16,6 +16,7 @@ mod read;
 mod rows;
 mod source;
 mod store;
+mod stream;
 mod versions;
 mod write;
 
@@ -29,6 +30,7 @@ pub use self::lineage::lineage;
 pub use self::live::live_content;
 pub use self::meta::{Meta, MetaColumn};
 pub use self::store::Store;
+pub use self::stream::stream;
 pub use self::versions::{Pointed, Version};
 pub use self::write::{Context, Written, write_all};
 use crate::names::{RelPath, TableName};
@@ -105,6 +107,13 @@ impl DatasetError {
 }
 
 impl Dataset {
+    /// Rows that go nowhere.
+    fn unwritten(from: Result<&TableName, &RelPath>) -> Result<Self, DatasetError> {
+        let (table, query) = (from.ok().cloned(), from.err().cloned());
+        let out = RelPath::parse("nowhere.parquet").map_err(DatasetError::Columns)?;
+        Ok(Self { query, table, order_by: None, out, partition_by: vec![], as_text: vec![], description: None, upstream: vec![], remote: None })
+    }
+
     pub fn mistake(&self) -> Option<String> {
         match (&self.query, &self.table) {
             (Some(_), Some(_)) => Some("a dataset is of a `query` or of a `table`, not of both".into()),

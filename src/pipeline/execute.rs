@@ -52,7 +52,9 @@ pub async fn execute(plan: &Plan, env: &Env, about: About, watch: &dyn Watch) ->
 
 /// The first needed stage that did not go well.
 fn blocked(planned: &Planned, earlier: &[StageReport]) -> Option<String> {
-    let needed = earlier.iter().filter(|stage| planned.kind.needs.contains(&stage.name.as_str()));
+    // Whoever reads the database reads what was migrated and seeded.
+    let more: &[&str] = if planned.stage.reads_database() { &["connect", "migrate", "seed"] } else { &[] };
+    let needed = earlier.iter().filter(|stage| planned.kind.needs.iter().chain(more).any(|need| *need == stage.name));
     let bad = needed.into_iter().find(|stage| !stage.status.lets_on())?;
     Some(format!("{} {}", bad.name, if bad.status == Status::Skipped { "was skipped" } else { bad.status.word() }))
 }
@@ -64,9 +66,9 @@ async fn run(planned: &Planned, env: &Env, earlier: &[StageReport]) -> StageRepo
         let message = format!("{error:#}");
         Done::new(vec![Outcome::new(name, "stage", Status::Broken, message.clone())], message)
     });
-    let Done { outcomes, summary, artifacts, table } = done;
+    let Done { outcomes, summary, artifacts, table, pictures } = done;
     // Nothing evaluated is not passed.
     let status = if outcomes.is_empty() { Status::Broken } else { StageReport::worst(&outcomes) };
     let summary = if outcomes.is_empty() { format!("{name} evaluated nothing") } else { summary };
-    StageReport { name: name.into(), status, summary, outcomes, artifacts, table, elapsed: started.elapsed() }
+    StageReport { name: name.into(), status, summary, outcomes, artifacts, table, pictures, elapsed: started.elapsed() }
 }

@@ -40,7 +40,7 @@ pub fn plan(config: &Config, file: &str, only: &[String], mistakes: &mut Mistake
             stages.push(Planned { kind, stage });
         }
     }
-    let database = stages.iter().any(|p| p.kind.database && p.kind.section != "database" && chosen(&p.kind));
+    let database = stages.iter().any(|p| (p.kind.database || p.stage.reads_database()) && p.kind.section != "database" && chosen(&p.kind));
     stages.retain(|p| if p.kind.section == "database" { database } else { chosen(&p.kind) });
     if stages.is_empty() && mistakes.is_empty() {
         let what = if only.is_empty() { "the file asks for nothing".to_owned() } else { format!("the file has no section for {}", only.join(", ")) };

@@ -8,6 +8,7 @@ pub mod frame;
 pub mod git;
 pub mod github;
 pub mod gitlab;
+pub mod http;
 pub mod objects;
 pub mod openlineage;
 pub mod parquet;

@@ -3,7 +3,9 @@
 mod annotations;
 mod comment;
 mod console;
+mod draw;
 mod forge;
+mod html;
 mod json;
 mod junit;
 mod markdown;
@@ -81,6 +83,7 @@ pub fn kinds() -> Vec<Kind> {
         kind::<junit::Junit>(),
         kind::<sarif::Sarif>(),
         kind::<markdown::Markdown>(),
+        kind::<html::Html>(),
         kind::<outputs::Outputs>(),
         kind::<summary::Summary>(),
         kind::<comment::Comment>(),
@@ -159,6 +162,7 @@ mod test_support {
             summary: "4 checks on 1 table".into(),
             outcomes,
             artifacts: vec![],
+            pictures: vec![],
             table: Some(Table {
                 title: "Tables".into(),
                 columns: vec!["table".into(), "rows".into()],

@@ -34,6 +34,8 @@ pub struct Facts {
     pub schema_revision: Option<String>,
     /// Name → digest of its content.
     pub datasets: BTreeMap<String, String>,
+    /// Name → the file or folder with it.
+    pub outs: BTreeMap<String, String>,
     /// `name` and `version` of the registered model.
     pub registered: Option<(String, String)>,
 }

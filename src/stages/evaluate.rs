@@ -2,10 +2,12 @@ use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{Done, Env, Stage, StageType};
+use crate::dataset;
 use crate::mistakes::Mistakes;
+use crate::names::RelPath;
 use crate::node::Node;
-use crate::outcome::StageReport;
-use crate::quality::{self, Gates, ModelGate};
+use crate::outcome::{Outcome, StageReport, Table};
+use crate::quality::{self, Batches, Gates, ModelGate, Place, QualityError, Server, digits};
 use crate::units::counted;
 
 /// Measures each model's predictions, and judges every metric and the gap between training and test.
@@ -36,9 +38,50 @@ impl Stage for Evaluate {
         self.gates.models.iter().map(ModelGate::describe).collect()
     }
 
+    fn reads_database(&self) -> bool {
+        self.gates.models.iter().any(ModelGate::needs_database)
+    }
+
     async fn run(&self, env: &Env, _: &[StageReport]) -> anyhow::Result<Done> {
-        let outcomes: Vec<_> = self.gates.models.iter().flat_map(|model| model.evaluate(&env.workspace)).collect();
+        let (mut outcomes, mut pictures) = (Vec::new(), Vec::new());
+        for model in &self.gates.models {
+            let found = model.evaluate(&env.workspace, &Rows(env)).await;
+            outcomes.extend(found.outcomes);
+            pictures.extend(found.pictures);
+        }
+        let table = Some(measures(&outcomes)).filter(|table| !table.rows.is_empty());
         let summary = format!("{} of {}", counted(outcomes.len() as u64, "result"), counted(self.gates.models.len() as u64, "model"));
-        Ok(Done::new(outcomes, summary))
+        Ok(Done { table, pictures, ..Done::new(outcomes, summary) })
+    }
+}
+
+/// Every number that a gate has looked at, beside what it must be.
+fn measures(outcomes: &[Outcome]) -> Table {
+    let row = |o: &Outcome| {
+        let measure = o.measure.as_ref()?;
+        let value = measure.value.map_or_else(|| "not defined".to_owned(), |v| if v.fract() == 0.0 { v.to_string() } else { digits(v) });
+        Some(vec![o.subject.clone(), o.name.clone(), value, measure.expected.clone(), o.status.word().to_owned()])
+    };
+    let columns = ["model", "gate", "value", "bound", "result"].map(str::to_owned).to_vec();
+    Table { title: "Models".into(), columns, rows: outcomes.iter().filter_map(row).collect() }
+}
+
+/// Rows of the database, by the way of datasets.
+struct Rows<'a>(&'a Env);
+
+#[async_trait]
+impl Server for Rows<'_> {
+    async fn batches(&self, place: &Place<'_>, columns: &[&str]) -> anyhow::Result<Batches> {
+        let from = match place {
+            Place::Table(table) => Ok(*table),
+            Place::Query(path) | Place::File(path) => Err(*path),
+            Place::Dataset(name) => anyhow::bail!("the dataset {name} is a file"),
+        };
+        let batches = dataset::stream(self.0.database()?, &self.0.workspace, from, columns).await?;
+        Ok(Box::new(batches.into_iter().map(|batch| batch.map_err(|e| QualityError::Wrong(e.to_string())))))
+    }
+
+    fn dataset(&self, name: &str) -> Option<RelPath> {
+        self.0.facts().outs.get(name).and_then(|out| RelPath::parse(out).ok())
     }
 }

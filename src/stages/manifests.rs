@@ -20,7 +20,7 @@ pub(super) struct Manifests {
 impl StageType for Manifests {
     const NAME: &'static str = "manifests";
     const SECTION: &'static str = "deploy";
-    const NEEDS: &'static [&'static str] = &["connect", "migrate", "seed", "check", "snapshot", "evaluate", "register"];
+    const NEEDS: &'static [&'static str] = &["connect", "migrate", "seed", "check", "vitals", "snapshot", "evaluate", "endpoint", "register"];
     const DATABASE: bool = false;
 
     fn build(node: &Node, _: &str, mistakes: &mut Mistakes) -> Option<Self> {

@@ -2,6 +2,7 @@
 
 mod check;
 mod connect;
+mod endpoint;
 mod env;
 mod evaluate;
 mod lineage;
@@ -10,6 +11,7 @@ mod migrate;
 mod register;
 mod seed;
 pub mod snapshot;
+mod vitals;
 
 pub use self::env::{Env, Target, own_tables};
 pub use self::lineage::FILES as LINEAGE_FILES;
@@ -23,6 +25,7 @@ use crate::checks::Selection;
 use crate::mistakes::Mistakes;
 use crate::node::Node;
 use crate::outcome::{Outcome, StageReport, Table};
+use crate::picture::Picture;
 
 /// What a stage did.
 #[derive(Debug, Default)]
@@ -34,11 +37,12 @@ pub struct Done {
     pub artifacts: Vec<String>,
     /// What a reviewer wants to see side by side.
     pub table: Option<Table>,
+    pub pictures: Vec<Picture>,
 }
 
 impl Done {
     pub fn new(outcomes: Vec<Outcome>, summary: impl Into<String>) -> Self {
-        Self { outcomes, summary: summary.into(), artifacts: Vec::new(), table: None }
+        Self { outcomes, summary: summary.into(), artifacts: Vec::new(), table: None, pictures: Vec::new() }
     }
 }
 
@@ -51,6 +55,11 @@ pub trait Stage: Send + Sync {
     /// Narrows it down to some of its checks, where it has some.
     fn select(&mut self, _: &Selection) -> Result<(), String> {
         Ok(())
+    }
+
+    /// Whether its settings ask for rows of the database, where its kind does not need one.
+    fn reads_database(&self) -> bool {
+        false
     }
 
     /// Does it. A failed gate is an outcome; `Err` is what could not be evaluated.
@@ -117,8 +126,10 @@ pub fn kinds() -> Vec<Kind> {
         kind::<Migrate>(),
         kind::<seed::Seed>(),
         kind::<check::Check>(),
+        kind::<vitals::Vitals>(),
         kind::<snapshot::Snapshot>(),
         kind::<evaluate::Evaluate>(),
+        kind::<endpoint::Endpoint>(),
         kind::<register::Register>(),
         kind::<manifests::Manifests>(),
     ]

@@ -23,7 +23,7 @@ pub(super) struct Register {
 impl StageType for Register {
     const NAME: &'static str = "register";
     const SECTION: &'static str = "model";
-    const NEEDS: &'static [&'static str] = &["connect", "migrate", "seed", "check", "snapshot", "evaluate"];
+    const NEEDS: &'static [&'static str] = &["connect", "migrate", "seed", "check", "vitals", "snapshot", "evaluate", "endpoint"];
 
     fn build(node: &Node, _: &str, mistakes: &mut Mistakes) -> Option<Self> {
         let model: Model = node.decode(mistakes)?;

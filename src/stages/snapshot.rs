@@ -77,7 +77,10 @@ impl Stage for Snapshot {
             };
             changed += u64::from(written.changed);
             artifacts.extend([written.out.clone(), written.pointer.clone()]);
-            env.learn(|facts| drop(facts.datasets.insert(name.clone(), written.meta.content.clone())));
+            env.learn(|facts| {
+                facts.datasets.insert(name.clone(), written.meta.content.clone());
+                facts.outs.insert(name.clone(), written.out.clone());
+            });
             outcomes.push(told(&name, &written));
             lineage.written(&name, &written, earlier).await;
             if let Some(remote) = self.datasets.get(&name).and_then(|d| d.remote.as_deref()).filter(|_| !env.workspace.is_dry()) {

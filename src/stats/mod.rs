@@ -3,11 +3,20 @@
 //! Held to `SciPy` by `fixtures/golden/drift.json`.
 
 pub mod evidently;
+mod significance;
 mod table;
 mod values;
 
+pub use self::significance::{Sample, benjamini_hochberg, deviations, mcnemar, two_sided, welch_greater};
 pub use self::table::{chi2, corrected_cramers_v, jensen_shannon, psi};
 pub use self::values::{Pair, deciles, kolmogorov_smirnov, mean_and_deviation, pairs};
+
+/// The smallest value that so many of 100 do not exceed: one that occurred, and no mean of two. `sorted` ascends.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
+pub fn nearest_rank(sorted: &[f64], percent: f64) -> Option<f64> {
+    let rank = (percent / 100.0 * float(sorted.len() as u64)).ceil() as usize;
+    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
+}
 
 /// Counts as numbers to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "rows are far below 2^53")]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::root;
 
 /// The floors, and who shares one.
-const FLOORS: [(&str, u8); 24] = [
+const FLOORS: [(&str, u8); 27] = [
     ("lib", 5),
     ("main", 5),
     ("cli", 5),
@@ -21,9 +21,12 @@ const FLOORS: [(&str, u8); 24] = [
     ("dataset", 2),
     ("registry", 2),
     ("deploy", 2),
+    ("endpoint", 2),
+    ("vitals", 2),
     ("config", 1),
     ("ports", 1),
     ("render", 1),
+    ("onnx", 1),
     ("bounds", 0),
     ("catalogue", 0),
     ("column", 0),
@@ -32,24 +35,27 @@ const FLOORS: [(&str, u8); 24] = [
     ("node", 0),
     ("outcome", 0),
 ];
-const WORDS: [&str; 6] = ["profile", "scalar", "secret", "stats", "tls", "units"];
+const WORDS: [&str; 7] = ["picture", "profile", "scalar", "secret", "stats", "tls", "units"];
 
 /// What a floor may not use although it lies lower.
 const NOT: [(&str, &str); 3] = [("report", "config"), ("stages", "config"), ("deploy", "ports")];
 
 /// Client crates and their homes.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 16] = [
     ("statrs", &["stats"]),
-    ("tokio_postgres", &["ports/postgres", "migrate", "checks", "dataset", "registry", "seed", "stages"]),
+    ("tokio_postgres", &["ports/postgres", "migrate", "checks", "dataset", "registry", "seed", "stages", "vitals"]),
     ("deadpool_postgres", &["ports/postgres"]),
     ("polars", &["ports/frame", "quality"]),
-    ("parquet", &["seed/source", "dataset", "ports/parquet"]),
-    ("arrow_array", &["seed/source/parquet", "dataset"]),
+    ("parquet", &["seed/source", "dataset", "ports/parquet", "quality/source"]),
+    ("arrow_array", &["seed/source/parquet", "dataset", "quality/source"]),
+    ("prost", &["onnx"]),
     ("object_store", &["ports/objects"]),
     ("octocrab", &["ports/github"]),
     ("reqwest", &["ports"]),
     ("handlebars", &["render"]),
     ("quick_junit", &["report/junit"]),
+    ("smartcore", &["quality/gates/trained"]),
+    ("kuva", &["report/draw"]),
     ("clap", &["cli", "commands/mod"]),
     ("indicatif", &["commands/progress", "commands/data/list", "stages"]),
 ];

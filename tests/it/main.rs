@@ -25,6 +25,7 @@ mod data;
 mod docs;
 /// Changes of a schema by hand, one by one.
 mod drift;
+mod endpoint;
 /// The floors of the architecture.
 mod layers;
 /// One migration for each rule of the linter.
@@ -38,6 +39,7 @@ mod migrate_gate;
 /// Several runs at once, and runs that are killed.
 mod migrate_safe;
 /// The flights, twice.
+mod quality;
 mod run;
 /// No secret in any output.
 mod secrets;

@@ -2,6 +2,7 @@
 
 pub mod bin;
 pub mod forge;
+pub mod http;
 pub mod project;
 pub mod server;
 
