@@ -71,13 +71,22 @@ struct Rows<'a>(&'a Env);
 
 #[async_trait]
 impl Server for Rows<'_> {
-    async fn batches(&self, place: &Place<'_>, columns: &[&str]) -> anyhow::Result<Batches> {
+    async fn batches(&self, place: &Place<'_>, columns: &[&str]) -> Result<Batches, QualityError> {
+        let wrong = |why: String| QualityError::Wrong(why);
+        let server = self.0.database().map_err(|e| wrong(e.to_string()))?;
         let from = match place {
-            Place::Table(table) => Ok(*table),
+            Place::Table(table) => {
+                let client = server.client().await.map_err(|e| wrong(e.to_string()))?;
+                let found = client.query_one("select to_regclass($1) is not null", &[&table.quoted()]).await;
+                if !found.map_err(|e| wrong(server.error("looking for the table", &e).to_string()))?.get::<_, bool>(0) {
+                    return Err(QualityError::NotThere("no such table".into()));
+                }
+                Ok(*table)
+            }
             Place::Query(path) | Place::File(path) => Err(*path),
-            Place::Dataset(name) => anyhow::bail!("the dataset {name} is a file"),
+            Place::Dataset(_) => return Err(wrong("a dataset is a file".into())),
         };
-        let batches = dataset::stream(self.0.database()?, &self.0.workspace, from, columns).await?;
+        let batches = dataset::stream(server, &self.0.workspace, from, columns).await.map_err(|e| wrong(e.to_string()))?;
         Ok(Box::new(batches.into_iter().map(|batch| batch.map_err(|e| QualityError::Wrong(e.to_string())))))
     }
 

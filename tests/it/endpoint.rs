@@ -212,5 +212,14 @@ fn the_server_is_looked_at() {
     // Not available is said, and never 0.
     let (status, message) = of("slow_statements: {mean: 200ms}", "slow_statements");
     assert_eq!(status, "broken", "{message}");
-    assert!(message.contains("pg_stat_statements is not available"), "{message}");
+    assert!(message.contains("pg_stat_statements is not available: the extension is not created"), "{message}");
+    db.sql("create extension pg_stat_statements");
+    for _ in 0..6 {
+        db.sql("select pg_sleep(0.03)");
+    }
+    let (status, message) = of("slow_statements: {mean: 10ms}", "slow_statements");
+    assert!(status == "failed" && message.starts_with("1 statement slower than 10ms on average"), "{message}");
+    assert_eq!(of("slow_statements: {mean: 10ms, max: 1}", "slow_statements").0, "passed");
+    assert_eq!(of("slow_statements: {mean: 10s}", "slow_statements").0, "passed");
+    assert_eq!(of("slow_statements: {mean: 10ms, min_calls: 100}", "slow_statements").0, "passed");
 }

@@ -345,6 +345,12 @@ fn rows_of_the_database_give_what_the_file_gives() {
     project.write("mlops.yml", &project.read("mlops.yml").replace("gates:", &format!("database: {{url: \"{}\"}}\ngates:", db.url())));
     let found = outcome(&evaluated(&project), "evaluate", "m", "predictions").clone();
     assert!(found["message"].as_str().expect("message").contains("there is no column `pp`; did you mean `p`?"), "{found:#}");
+    let first =
+        "predictions: {table: scored, label: y, score: p, key: id}\nchampion: {predictions: {table: not_yet}, metric: brier, if_missing: skipped}";
+    let project = with(first, "");
+    project.write("mlops.yml", &project.read("mlops.yml").replace("gates:", &format!("database: {{url: \"{}\"}}\ngates:", db.url())));
+    let found = outcome(&evaluated(&project), "evaluate", "m", "champion").clone();
+    assert_eq!(found["status"], "skipped", "{found:#}");
 }
 
 /// The report says of each challenger why it may or may not ship.

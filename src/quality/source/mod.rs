@@ -24,7 +24,7 @@ pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, QualityError>> + 
 /// Where rows of the database come from.
 #[async_trait]
 pub trait Server: Sync {
-    async fn batches(&self, place: &Place<'_>, columns: &[&str]) -> anyhow::Result<Batches>;
+    async fn batches(&self, place: &Place<'_>, columns: &[&str]) -> Result<Batches, QualityError>;
 
     /// The file of a dataset of this run.
     fn dataset(&self, name: &str) -> Option<RelPath>;
@@ -76,7 +76,7 @@ async fn read_rows(source: &Source, wanted: &Wanted, workspace: &Workspace, serv
             Some(path) => file(&path)?,
             None => return Err(QualityError::Wrong("this run has not written it; name its `file`".into())),
         },
-        Some(place) => server.batches(&place, &columns).await.map_err(|e| QualityError::Wrong(format!("{e:#}")))?,
+        Some(place) => server.batches(&place, &columns).await?,
         None => return Err(QualityError::Wrong("there is no place to read from".into())),
     };
     let Some(mut model) = model else { return gathered(source, wanted, batches) };
@@ -140,8 +140,8 @@ mod tests {
 
     #[async_trait]
     impl Server for NoServer {
-        async fn batches(&self, _: &Place<'_>, _: &[&str]) -> anyhow::Result<Batches> {
-            anyhow::bail!("there is none")
+        async fn batches(&self, _: &Place<'_>, _: &[&str]) -> Result<Batches, QualityError> {
+            Err(QualityError::Wrong("there is none".into()))
         }
 
         fn dataset(&self, _: &str) -> Option<RelPath> {

@@ -67,7 +67,7 @@ fn start() -> Server {
     assert!(initdb.status().expect("initdb").success());
     let port = TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("address").port();
     let script = format!(
-        "'{}/postgres' -D '{dir}/data' -k '{dir}' -p {port} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200 \
+        "'{}/postgres' -D '{dir}/data' -k '{dir}' -p {port} -c listen_addresses=127.0.0.1 -c shared_preload_libraries=pg_stat_statements -c fsync=off -c max_connections=200 \
          -c synchronous_commit=off -c full_page_writes=off >'{dir}/log' 2>&1 & pid=$!; read -r _; kill -INT $pid; wait $pid; rm -rf '{dir}'",
         bin.display(),
         dir = dir.display(),
