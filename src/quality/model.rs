@@ -180,7 +180,11 @@ impl ModelGate {
             names
         };
         let gates = || self.gates.iter().map(|g| &g.gate);
-        Wanted { labels: once(gates().flat_map(|g| g.labels()).collect()), features: once(gates().flat_map(|g| g.features()).collect()) }
+        Wanted {
+            labels: once(gates().flat_map(|g| g.labels()).collect()),
+            features: once(gates().flat_map(|g| g.features()).collect()),
+            others: once(gates().flat_map(|g| g.others(&self.source)).collect()),
+        }
     }
 
     pub async fn evaluate(&self, workspace: &Workspace, server: &dyn Server) -> Evaluated {
@@ -217,6 +221,7 @@ impl ModelGate {
             view: &view,
             train: splits.train.as_ref(),
             cuts: &cuts,
+            kinds: &splits.kinds,
             seconds,
             champions: &champions,
             workspace,

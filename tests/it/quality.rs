@@ -168,6 +168,26 @@ fn what_could_pass_by_accident_is_broken() {
     );
 }
 
+#[test]
+fn the_rows_have_the_columns_of_training() {
+    let gate = |columns: &str| format!("{SOURCE}\nschema: {{train: train.csv, columns: [{columns}]}}");
+    let of = |columns: &str, train: &str| {
+        let project = with(&gate(columns), &predictions());
+        project.write("train.csv", train);
+        let found = outcome(&evaluated(&project), "evaluate", "m", "schema").clone();
+        (found["status"].as_str().expect("status").to_owned(), found["message"].as_str().expect("message").to_owned())
+    };
+    let train = "old,carrier,flat,gone\n1,UA,x,2.5\n";
+    assert_eq!(of("old, carrier", train).0, "passed");
+    let (status, message) = of("old, carrier, flat", train);
+    assert!(status == "failed" && message.contains("`flat` holds numbers, and text in training"), "{message}");
+    let (status, message) = of("gone", train);
+    assert!(status == "failed" && message.contains("`gone` is missing"), "{message}");
+    let (status, message) = of("guess", train);
+    assert!(status == "failed" && message.contains("`guess` is not among the training rows"), "{message}");
+    ends("schema: {train: absent.csv, columns: [old]}", "schema", "broken", "no such file");
+}
+
 /// The first model of all is compared with nothing, and drift from nothing is none.
 #[test]
 fn a_first_model_has_no_champion_and_no_drift_from_one() {
@@ -413,6 +433,7 @@ fn slips_are_mistakes_with_a_place() {
         (format!("{SOURCE}\nsanity: {{}}"), "nothing to judge"),
         (format!("{SOURCE}\noverfit: 0.05"), "settings such as `{metric: roc_auc, max: 0.05}`"),
         (format!("{SOURCE}\nbeats: {{baseline: linear, metric: f1}}"), "known are: majority, prior"),
+        (format!("{SOURCE}\nschema: {{train: p.csv}}"), "name the columns to compare"),
         (format!("{SOURCE}\nsanity: []"), "`sanity` is an empty list"),
         (format!("{SOURCE}\nmetrics: [{{roc_auc: 0.9}}]"), "`metrics` is a map of metrics"),
         (format!("{SOURCE}\nmetrics: {{}}"), "`metrics` is a map of metrics"),

@@ -9,6 +9,7 @@ mod find;
 mod latency;
 mod overfit;
 mod sanity;
+mod schema;
 mod size;
 mod slices;
 mod trained;
@@ -45,6 +46,11 @@ pub trait Gate: Send + Sync {
         vec![]
     }
 
+    /// Further columns whose kinds are to be known.
+    fn others(&self, _: &Source) -> Vec<String> {
+        vec![]
+    }
+
     /// Where the predictions of the champion are.
     fn champion(&self) -> Option<&Elsewhere> {
         None
@@ -73,6 +79,8 @@ pub struct Judged<'a> {
     pub train: Option<&'a Table>,
     /// The slices of each column, for all gates: what is computed of one is computed once.
     pub cuts: &'a [(&'a str, Vec<Cut<'a>>)],
+    /// Columns of the rows, and what they hold.
+    pub kinds: &'a [(String, &'static str)],
     /// How long predictions took, in seconds, where that is known.
     pub seconds: &'a [f64],
     /// Each champion that a gate names; `Err` says why it cannot be compared with.
@@ -127,6 +135,7 @@ fn entry<T: GateType>() -> Entry<dyn Gate> {
 /// Every gate, in the order in which a reader should meet them.
 pub fn catalogue() -> Catalogue<dyn Gate> {
     let entries = vec![
+        entry::<schema::Schema>(),
         entry::<sanity::Sanity>(),
         entry::<overfit::Overfit>(),
         entry::<beats::Beats>(),

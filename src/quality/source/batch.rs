@@ -89,6 +89,19 @@ pub fn integers(column: &ArrayRef) -> Option<Vec<i64>> {
     Some(integers.as_primitive::<Int64Type>().values().to_vec())
 }
 
+/// Each column, and what it holds.
+pub fn kinds(batch: &RecordBatch) -> Vec<(String, &'static str)> {
+    let kind = |kind: &DataType| match kind {
+        DataType::Boolean => "true and false",
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => "text",
+        kind if kind.is_numeric() => "numbers",
+        kind if kind.is_temporal() => "times",
+        DataType::Null => "nothing",
+        _ => "something else",
+    };
+    batch.schema().fields().iter().map(|f| (f.name().clone(), kind(f.data_type()))).collect()
+}
+
 /// As people who know SQL say it.
 fn shown(kind: &DataType) -> String {
     match kind {

@@ -264,7 +264,7 @@ impl<'a> Columns<'a> {
         };
         misspelt(&splits.values)?;
         let unused = splits.values.iter().filter(|value| !SPLITS.contains(&value.as_str())).cloned().collect();
-        let mut splits = Splits { unused, test, train: table(train)?, val: table(val)?, chosen: None, timings: vec![] };
+        let mut splits = Splits { unused, kinds: vec![], test, train: table(train)?, val: table(val)?, chosen: None, timings: vec![] };
         if let Some(Threshold::Best(best)) = &source.threshold {
             splits.choose_threshold(best)?;
         }

@@ -29,6 +29,14 @@ pub fn batches(path: &Path, shown: &str, columns: &[&str], labels: &[String]) ->
     }
 }
 
+/// The columns that are there of those that are asked for, and what they hold.
+pub fn kinds(path: &Path, shown: &str, columns: &[&str]) -> Result<Vec<(String, &'static str)>, QualityError> {
+    match batches(path, shown, columns, &[])?.next() {
+        Some(batch) => Ok(super::batch::kinds(&batch?)),
+        None => Err(QualityError::Wrong("it holds no row".into())),
+    }
+}
+
 fn wrong(why: impl ToString) -> QualityError {
     let why = why.to_string();
     QualityError::Wrong(format!("it cannot be read as Parquet: {}", why.lines().next().unwrap_or_default()))

@@ -10,6 +10,7 @@ use arrow_array::RecordBatch;
 use async_trait::async_trait;
 
 pub use self::columns::Columns;
+pub use self::file::kinds;
 use self::onnx::Evaluated;
 pub use self::settings::{Best, Features, On, Place, Source, Threshold};
 use super::QualityError;
@@ -38,6 +39,8 @@ pub struct Splits {
     pub val: Option<Table>,
     /// Values of the split column that name no split that is used.
     pub unused: Vec<String>,
+    /// Columns that were read, and what they hold.
+    pub kinds: Vec<(String, &'static str)>,
     /// The threshold that was chosen.
     pub chosen: Option<f64>,
     /// How long each of some predictions took, in seconds: of a model that was evaluated here.
@@ -51,6 +54,8 @@ pub struct Wanted {
     pub labels: Vec<String>,
     /// Numbers that a baseline learns from.
     pub features: Vec<String>,
+    /// Those of which only the kind counts.
+    pub others: Vec<String>,
 }
 
 /// Reads every split.
@@ -88,10 +93,15 @@ async fn read_rows(source: &Source, wanted: &Wanted, workspace: &Workspace, serv
 
 fn gathered(source: &Source, wanted: &Wanted, batches: impl Iterator<Item = Result<RecordBatch, QualityError>>) -> Result<Splits, QualityError> {
     let mut columns = Columns::new(source, wanted)?;
+    let mut kinds = vec![];
     for batch in batches {
-        columns.add(&batch?)?;
+        let batch = batch?;
+        if kinds.is_empty() {
+            kinds = batch::kinds(&batch);
+        }
+        columns.add(&batch)?;
     }
-    columns.finish()
+    Ok(Splits { kinds, ..columns.finish()? })
 }
 
 impl Splits {
@@ -155,7 +165,12 @@ mod tests {
         let source: Source = serde_json::from_str(json).expect("source");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
         runtime
-            .block_on(read(&source, &Wanted { labels: vec!["origin".into()], features: vec![] }, &Workspace::new(dir.path()), &NoServer))
+            .block_on(read(
+                &source,
+                &Wanted { labels: vec!["origin".into()], features: vec![], others: vec![] },
+                &Workspace::new(dir.path()),
+                &NoServer,
+            ))
             .map_err(|e| e.to_string())
     }
 

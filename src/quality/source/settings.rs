@@ -189,7 +189,13 @@ impl Source {
     /// Every column that is read.
     pub fn columns<'a>(&'a self, wanted: &'a Wanted) -> Vec<&'a str> {
         let one = [&self.score, &self.prediction, &self.split, &self.key, &self.weight, &self.qid, &self.seconds];
-        let many = self.scores.iter().flat_map(|scores| scores.0.iter().map(|(_, column)| column)).chain(&wanted.labels).chain(&wanted.features);
+        let many = self
+            .scores
+            .iter()
+            .flat_map(|scores| scores.0.iter().map(|(_, column)| column))
+            .chain(&wanted.labels)
+            .chain(&wanted.features)
+            .chain(&wanted.others);
         let mut all: Vec<&str> = std::iter::once(&self.label).chain(one.into_iter().flatten()).chain(many).map(String::as_str).collect();
         all.sort_unstable();
         all.dedup();
