@@ -21,16 +21,9 @@ impl Offline {
         let path = workspace.path(&settings.onnx).map_err(|e| e.to_string())?;
         let bytes = std::fs::read(path).map_err(|e| named(e.to_string()))?;
         let model = Model::read(&bytes).map_err(|e| named(e.to_string()))?;
-        let known = |class: &str| model.classes.iter().position(|c| c == class);
-        let class = match (&settings.positive, model.classes.is_empty()) {
-            (_, true) => None,
-            (Some(positive), _) => {
-                Some(known(positive).ok_or_else(|| named(format!("it has no class `{positive}`, but {}", model.classes.join(", "))))?)
-            }
-            (None, _) => {
-                Some(known("1").or(known("true")).ok_or_else(|| named("name the class whose probability is answered in `positive`".into()))?)
-            }
-        };
+        // A regression has no classes.
+        let positive = || model.positive(settings.positive.as_deref()).map_err(|e| named(e.to_string()));
+        let class = if model.classes.is_empty() { None } else { Some(positive()?) };
         let tolerance = settings.tolerance.unwrap_or(1e-5);
         Ok(Self { model, features: settings.features.clone(), class, field: settings.field.clone(), tolerance })
     }
@@ -41,10 +34,7 @@ impl Offline {
             _ => vec![input.name.clone()],
         };
         let inputs = self.model.inputs.iter().map(|input| Ok((input.name.clone(), value(body, input, &columns(input))?)));
-        let outputs = self.model.run(inputs.collect::<Result<_, String>>()?).map_err(|e| e.to_string())?;
-        let width = self.model.classes.len().max(1);
-        let numbers = outputs.iter().find(|v| matches!(v.kind(), Type::Float | Type::Double) && v.len() == width);
-        let numbers = numbers.ok_or("it gives no number")?.doubles().map_err(|e| e.to_string())?;
+        let numbers = self.model.predict(inputs.collect::<Result<_, String>>()?, 1).map_err(|e| e.to_string())?;
         Ok(numbers[self.class.unwrap_or(0)])
     }
 }
@@ -57,6 +47,11 @@ fn value(body: &Json, input: &Input, columns: &[String]) -> Result<Value, String
     if input.kind == Type::Text {
         let texts = fields.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
         return Ok(Value::new(shape, Data::Text(texts)));
+    }
+    if input.kind == Type::Int {
+        // Exact, however large.
+        let whole = fields.iter().map(|v| v.as_i64().ok_or_else(|| format!("{v} is no whole number")));
+        return Ok(Value::ints(shape, whole.collect::<Result<_, String>>()?));
     }
     let number = |v: &&Json| match v {
         Json::Null => Ok(f64::NAN),

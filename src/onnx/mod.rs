@@ -14,6 +14,8 @@ use prost::Message as _;
 use self::attributes::Attributes;
 use self::ops::Op;
 pub use self::value::{Data, Type, Value};
+use crate::mistakes::suggestion;
+use crate::units::counted;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
@@ -112,6 +114,34 @@ impl Model {
             value.ok_or_else(|| OnnxError::Model(format!("nothing makes the output `{name}`")))
         };
         self.outputs.iter().map(take).collect()
+    }
+}
+
+impl Model {
+    /// What it says of each row: the probabilities of all classes, or without classes one number.
+    pub fn predict(&self, inputs: Vec<(String, Value)>, rows: usize) -> Result<Vec<f64>, OnnxError> {
+        let width = self.classes.len().max(1);
+        let outputs = self.run(inputs)?;
+        let fits = |v: &&Value| matches!(v.kind(), Type::Float | Type::Double) && v.len() == rows * width;
+        match outputs.iter().filter(fits).collect::<Vec<_>>().as_slice() {
+            [] => Err(OnnxError::Model(format!("the model gives no {} for each row", counted(width as u64, "number")))),
+            [_, _, ..] if self.classes.is_empty() => {
+                Err(OnnxError::Model("the model gives several numbers for each row, of which none is named".into()))
+            }
+            [one, ..] => one.doubles(),
+        }
+    }
+
+    /// The class that is looked for. Never by its place: with names the classes are in alphabetical order.
+    pub fn positive(&self, wanted: Option<&str>) -> Result<usize, OnnxError> {
+        let classes = &self.classes;
+        let place = classes.iter().position(|class| wanted.map_or(matches!(class.as_str(), "1" | "true" | "True"), |wanted| wanted == class));
+        place.ok_or_else(|| {
+            OnnxError::Model(match wanted {
+                Some(wanted) => format!("the model has no class `{wanted}`; {}", suggestion(wanted, classes.iter().map(String::as_str), "classes")),
+                None => format!("which of the model's classes {} is looked for? Name it in `positive`", classes.join(" and ")),
+            })
+        })
     }
 }
 

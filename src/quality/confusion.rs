@@ -88,6 +88,11 @@ impl Confusion {
         self.cells(self.positive.unwrap_or(self.classes.saturating_sub(1)))
     }
 
+    /// Of the same classes, without a row.
+    pub fn emptied(&self) -> Self {
+        Self::new(self.classes, self.positive)
+    }
+
     /// The sum of both, each with its share.
     pub fn mixed(&self, share: f64, other: &Self) -> Self {
         let cells = self.cells.iter().zip(&other.cells).map(|(a, b)| share * a + (1.0 - share) * b).collect();

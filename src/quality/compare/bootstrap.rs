@@ -13,7 +13,7 @@ use super::super::confusion::Confusion;
 use super::super::metrics::Chosen;
 use super::super::table::{Data, Table};
 use super::super::view::{Draw, View};
-use super::{Interval, Pair};
+use super::{Interval, Pair, aligned};
 use crate::quality::float;
 
 /// How to draw.
@@ -78,23 +78,19 @@ struct Cells {
     classes: usize,
     counts: Vec<u64>,
     total: u64,
-    like: Confusion,
+    empty: Confusion,
 }
 
 fn decisions(table: &Table, at: &[u32], classes: &[String]) -> Vec<(u32, u32)> {
-    let mut all = vec![(0, 0); at.len()];
     let code = |names: &[String], code: u32| {
         let place = classes.iter().position(|c| *c == names[code as usize]);
         place.and_then(|p| u32::try_from(p).ok()).unwrap_or(0)
     };
-    for (row, at) in at.iter().enumerate() {
-        all[*at as usize] = match &table.data {
-            Data::Binary(b) => (u32::from(b.y[row]), u32::from(b.p[row] >= b.threshold)),
-            Data::Classes(c) => (code(&c.names, c.y[row]), code(&c.names, c.decided[row])),
-            _ => (0, 0),
-        };
-    }
-    all
+    aligned(at, |row| match &table.data {
+        Data::Binary(b) => (u32::from(b.y[row]), u32::from(b.p[row] >= b.threshold)),
+        Data::Classes(c) => (code(&c.names, c.y[row]), code(&c.names, c.decided[row])),
+        _ => (0, 0),
+    })
 }
 
 /// Nothing where the metric needs more, or rows have weights.
@@ -120,15 +116,14 @@ fn cells(metric: &Chosen, pair: &Pair) -> Option<Cells> {
     for ((y, a), (_, b)) in ours.into_iter().zip(theirs) {
         counts[(y as usize * k + a as usize) * k + b as usize] += 1;
     }
-    Some(Cells { classes: k, total: counts.iter().sum(), counts, like })
+    Some(Cells { classes: k, total: counts.iter().sum(), counts, empty: like.emptied() })
 }
 
 impl Cells {
     /// The counts of a resample, cell by cell: of the rows that are left, binomially many fall into the next.
     fn resample(&self, metric: &Chosen, rng: &mut ChaCha8Rng) -> f64 {
         let (mut left, mut rows) = (self.total, self.total);
-        let empty = || self.like.mixed(0.0, &Confusion::new(self.classes, None));
-        let (mut ours, mut theirs) = (empty(), empty());
+        let (mut ours, mut theirs) = (self.empty.clone(), self.empty.clone());
         for (cell, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             let share = float_u64(*count) / float_u64(rows);
             let drawn = Binomial::new(left, share.min(1.0)).map_or(0, |binomial| binomial.sample(rng));
@@ -165,11 +160,7 @@ impl Rows {
         let n = pair.one.len();
         let of = |table: &Table, at: &[u32]| {
             let term = metric.metric.terms(table)?;
-            let mut all = vec![(0.0, 0.0); n];
-            for (row, at) in at.iter().enumerate() {
-                all[*at as usize] = (term(row), table.weights.as_ref().map_or(1.0, |w| w[row]));
-            }
-            Some(all)
+            Some(aligned(at, |row| (term(row), table.weights.as_ref().map_or(1.0, |w| w[row]))))
         };
         let terms = of(&pair.one, &pair.at_one).zip(of(&pair.other, &pair.at_other));
         let terms = terms.map(|(ours, theirs)| ours.into_iter().zip(theirs).map(|((a, w), (b, _))| [w * a, w * b, w]).collect());

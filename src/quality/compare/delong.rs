@@ -1,7 +1,7 @@
 //! The difference of two areas under the ROC curve after `DeLong` and others (1988), by mid-ranks (Sun and Xu, 2014).
 
 use super::super::table::Binary;
-use super::Pair;
+use super::{Pair, aligned};
 use crate::quality::float;
 use crate::quality::sum::Sum;
 use crate::quality::table::Data;
@@ -57,10 +57,7 @@ pub fn delong(pair: &Pair) -> Option<DeLong> {
     if positives == 0.0 || negatives == 0.0 {
         return None;
     }
-    let mut truth = vec![false; a.y.len()];
-    for (row, at) in pair.at_one.iter().enumerate() {
-        truth[*at as usize] = a.y[row];
-    }
+    let truth = aligned(&pair.at_one, |row| a.y[row]);
     let ours = placements(a, &pair.at_one, positives, negatives);
     let theirs = placements(b, &pair.at_other, positives, negatives);
     let mean = |v: &[f64], of: bool, n: f64| v.iter().zip(&truth).filter(|(_, y)| **y == of).map(|(v, _)| *v).collect::<Sum>().value() / n;

@@ -70,6 +70,15 @@ pub fn join(one: &Table, other: &Table) -> Result<Pair, QualityError> {
     Ok(Pair { one, other, at_one, at_other, alone })
 }
 
+/// A value of each row of a table, in the order of the join.
+pub fn aligned<T: Clone + Default>(at: &[u32], of: impl Fn(usize) -> T) -> Vec<T> {
+    let mut all = vec![T::default(); at.len()];
+    for (row, at) in at.iter().enumerate() {
+        all[*at as usize] = of(row);
+    }
+    all
+}
+
 /// How many rows have another truth.
 fn differing(one: &Table, at_one: &[u32], other: &Table, at_other: &[u32]) -> Option<usize> {
     let (a, b) = (truths(one, at_one), truths(other, at_other));
@@ -79,14 +88,10 @@ fn differing(one: &Table, at_one: &[u32], other: &Table, at_other: &[u32]) -> Op
 
 /// In the order of the join.
 fn truths(table: &Table, at: &[u32]) -> Vec<String> {
-    let mut all = vec![String::new(); at.len()];
-    for (row, at) in at.iter().enumerate() {
-        all[*at as usize] = match &table.data {
-            Data::Binary(b) => b.y[row].to_string(),
-            Data::Classes(c) => c.names[c.y[row] as usize].clone(),
-            Data::Numbers(n) => n.y[row].to_string(),
-            Data::Queries(q) => q.relevance[row].to_string(),
-        };
-    }
-    all
+    aligned(at, |row| match &table.data {
+        Data::Binary(b) => b.y[row].to_string(),
+        Data::Classes(c) => c.names[c.y[row] as usize].clone(),
+        Data::Numbers(n) => n.y[row].to_string(),
+        Data::Queries(q) => q.relevance[row].to_string(),
+    })
 }

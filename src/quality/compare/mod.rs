@@ -6,7 +6,7 @@ mod join;
 
 pub use self::bootstrap::{Plan, bootstrap};
 pub use self::delong::delong;
-pub use self::join::{Pair, join};
+pub use self::join::{Pair, aligned, join};
 
 /// How much better the one is than the other, and between which bounds with the wanted confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,7 +6,7 @@ use crate::catalogue::Named;
 use crate::names::{RelPath, TableName};
 use crate::outcome::{Outcome, Status};
 use crate::picture::{Interval, Picture, Shape};
-use crate::quality::compare::{Interval as Between, Pair, Plan, bootstrap, delong, join};
+use crate::quality::compare::{Interval as Between, Pair, Plan, aligned, bootstrap, delong, join};
 use crate::quality::metrics::Chosen;
 use crate::quality::score::digits;
 use crate::quality::source::{Features, Source, Threshold};
@@ -219,15 +219,11 @@ impl Champion {
 /// The test of right and wrong decisions.
 fn discordant(pair: &Pair) -> f64 {
     let right = |table: &Table, at: &[u32]| {
-        let mut all = vec![false; at.len()];
-        for (row, at) in at.iter().enumerate() {
-            all[*at as usize] = match &table.data {
-                Data::Binary(b) => (b.p[row] >= b.threshold) == b.y[row],
-                Data::Classes(c) => c.decided[row] == c.y[row],
-                _ => false,
-            };
-        }
-        all
+        aligned(at, |row| match &table.data {
+            Data::Binary(b) => (b.p[row] >= b.threshold) == b.y[row],
+            Data::Classes(c) => c.decided[row] == c.y[row],
+            _ => false,
+        })
     };
     let (ours, theirs) = (right(&pair.one, &pair.at_one), right(&pair.other, &pair.at_other));
     let only = |a: &[bool], b: &[bool]| a.iter().zip(b).filter(|(a, b)| **a && !**b).count() as u64;

@@ -104,20 +104,8 @@ impl Evaluated {
     }
 
     fn with_predictions(&self, batch: &RecordBatch) -> Result<RecordBatch, QualityError> {
-        let outputs = self.model.run(self.inputs(batch)?).map_err(|e| QualityError::Wrong(e.to_string()))?;
-        let rows = batch.num_rows();
-        let width = match &self.makes {
-            Makes::Number => 1,
-            _ => self.model.classes.len(),
-        };
-        let fits = |v: &&Value| matches!(v.kind(), Type::Float | Type::Double) && v.len() == rows * width;
-        let numbers = match outputs.iter().filter(fits).collect::<Vec<_>>().as_slice() {
-            [] => return wrong(format!("the model gives no {} for each row", counted(width as u64, "number"))),
-            [_, _, ..] if matches!(self.makes, Makes::Number) => {
-                return wrong("the model gives several numbers for each row, of which none is named");
-            }
-            [one, ..] => one.doubles().map_err(|e| QualityError::Wrong(e.to_string()))?,
-        };
+        let numbers = self.model.predict(self.inputs(batch)?, batch.num_rows()).map_err(|e| QualityError::Wrong(e.to_string()))?;
+        let width = self.model.classes.len().max(1);
         let column = |class: usize| numbers.iter().skip(class).step_by(width).copied();
         let made = |class: usize| -> ArrayRef { Arc::new(Float64Array::from_iter_values(column(class).map(rounded))) };
         // Near 1 a single has no digits left: there the other class says it better.
@@ -168,20 +156,7 @@ fn makes(source: &Source, model: &Model) -> Result<Makes, QualityError> {
         _ if classes.is_empty() => wrong("the model names no classes: it gives numbers, so say `task: regression`"),
         Some(Task::Multiclass) => Ok(Makes::Scores(classes.clone())),
         _ if classes.len() != 2 => wrong(format!("the model decides between {} classes: say `task: multiclass`", classes.len())),
-        _ => {
-            // Never by its place: with names the classes are in alphabetical order.
-            let wanted = source.positive.as_deref();
-            let place = classes.iter().position(|class| wanted.map_or(matches!(class.as_str(), "1" | "true" | "True"), |wanted| wanted == class));
-            place.map(Makes::Score).map_or_else(
-                || match wanted {
-                    Some(wanted) => {
-                        wrong(format!("the model has no class `{wanted}`; {}", suggestion(wanted, classes.iter().map(String::as_str), "classes")))
-                    }
-                    None => wrong(format!("which of the model's classes {} is looked for? Name it in `positive`", classes.join(" and "))),
-                },
-                Ok,
-            )
-        }
+        _ => model.positive(source.positive.as_deref()).map(Makes::Score).map_err(|e| QualityError::Wrong(e.to_string())),
     }
 }
 
