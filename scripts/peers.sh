@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # peers.sh FOLDER: Alembic, dbmate and sqlx-cli, whose real histories `mlops migrate import` is tested with; DVC, which goes
 # on with what `mlops data` wrote, and an S3 for both; pandas, polars and DuckDB, which read it.
-# They are at alembic/bin/alembic, dbmate/node_modules/.bin/dbmate, sqlx/bin/sqlx, dvc/bin/dvc and readers/bin/python of the
+# MLflow 3 and 2, which follow the registry.
+# They are at mlflow/bin/mlflow, mlflow2/bin/mlflow, alembic/bin/alembic, dbmate/node_modules/.bin/dbmate, sqlx/bin/sqlx, dvc/bin/dvc and readers/bin/python of the
 # folder.
 set -euo pipefail
 tools=${1:?folder}
@@ -42,8 +43,18 @@ readers() {
   python3 -m venv readers
   readers/bin/pip install -q --disable-pip-version-check --no-input pandas==3.1.1 pyarrow==26.0.1 polars==2.1.0 duckdb==1.5.5
 }
+mlflow() {
+  python3 -m venv mlflow
+  mlflow/bin/pip install -q --disable-pip-version-check --no-input mlflow==3.17.2 onnx==1.23.2 onnxruntime==1.32.0 scikit-learn==1.9.1
+}
+mlflow2() {
+  python3 -m venv mlflow2
+  mlflow2/bin/pip install -q --disable-pip-version-check --no-input mlflow==2.22.5 sqlalchemy==2.0.58 onnx==1.23.2 onnxruntime==1.32.0 scikit-learn==1.9.1 'setuptools<81'
+}
 peer alembic 'Alembic' alembic
 peer dbmate 'dbmate' dbmate
 peer sqlx 'sqlx-cli, which takes some minutes to build' sqlx
 peer dvc 'DVC' dvc
 peer readers 'pandas, polars and DuckDB' readers
+peer mlflow 'MLflow' mlflow
+peer mlflow2 'MLflow 2' mlflow2

@@ -235,6 +235,22 @@ pub fn literal(text: &str) -> String {
     if doubled.contains('\\') { format!(" E'{}'", doubled.replace('\\', "\\\\")) } else { format!("'{doubled}'") }
 }
 
+/// Why a database's URL cannot be what was meant, without showing it.
+pub fn postgres_url_mistake(url: &str) -> Option<&'static str> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        let plain = !url.is_empty() && !url.contains('=');
+        return plain.then_some("is neither postgres://user:password@host:port/database nor `host=… dbname=…`");
+    };
+    let place = rest.split('?').next().unwrap_or_default();
+    if scheme != "postgres" && scheme != "postgresql" {
+        Some("starts with postgres:// or postgresql://")
+    } else if place.matches('@').count() > 1 || place.contains('#') {
+        Some("has `@`, `/` or `#` in its password: write them as %40, %2F and %23")
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -148,6 +148,9 @@ pub struct StageReport {
     /// What people would rather look at.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub pictures: Vec<Picture>,
+    /// What the next step of the job reads.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub outputs: BTreeMap<String, String>,
     #[serde(rename = "elapsed_seconds", with = "seconds")]
     #[schemars(with = "f64")]
     pub elapsed: Duration,
@@ -163,6 +166,7 @@ impl StageReport {
             artifacts: Vec::new(),
             table: None,
             pictures: Vec::new(),
+            outputs: BTreeMap::new(),
             elapsed: Duration::ZERO,
         }
     }
@@ -222,6 +226,12 @@ pub struct RunReport {
     pub database: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub commit: Option<String>,
+    /// The sha256 of `model.artifact` as it lay there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub artifact: Option<String>,
+    /// Only some of the data gates were asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub narrowed: bool,
     /// RFC 3339, UTC.
     pub started_at: String,
     #[serde(rename = "elapsed_seconds", with = "seconds")]

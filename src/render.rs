@@ -3,11 +3,12 @@
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason};
 use serde::Serialize;
 
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("deployment.yaml", include_str!("../templates/deployment.yaml.hbs")),
     ("service.yaml", include_str!("../templates/service.yaml.hbs")),
     ("kustomization.yaml", include_str!("../templates/kustomization.yaml.hbs")),
     ("report.html", include_str!("../templates/report.html.hbs")),
+    ("model-card.md", include_str!("../templates/model-card.md.hbs")),
     ("report.md", include_str!("../templates/report.md.hbs")),
 ];
 

@@ -13,15 +13,20 @@ use crate::ports::ci::Ci;
 use crate::ports::files::Workspace;
 use crate::ports::postgres::scratch::Binaries;
 use crate::ports::postgres::{Address, Postgres, password_of};
+use crate::registry::{Model, Settings};
 use crate::secret::Mask;
 use crate::stages::{Around, Target, kinds, seed_tasks};
 
 /// A file without a mistake.
 pub(super) struct Loaded {
     pub(super) config: Config,
+    /// The section `registry`.
+    pub(super) registry: Settings,
     pub(super) plan: Plan,
     pub(super) workspace: Workspace,
     pub(super) mask: Mask,
+    /// Only some of the data gates are to run.
+    pub(super) narrowed: bool,
 }
 
 impl Shell {
@@ -56,12 +61,16 @@ impl Shell {
         let sections = sections();
         let input = Input { text, env: &self.env, environment, overrides: &overrides, read_file: &read_file, sections: &sections };
         let config = config::load(&input, mistakes);
-        let mask = self.mask(config.as_ref());
+        let registry: Settings =
+            config.as_ref().and_then(|c| c.section("registry")).and_then(|node| node.decode(&mut Mistakes::default())).unwrap_or_default();
+        let mut mask = self.mask(config.as_ref());
+        mask.add(registry.url.expose());
+        registry.mlflow().iter().for_each(|mlflow| mask.add(mlflow.uri.expose()));
         logging::set_mask(&mask);
         let config = config?;
         let plan = plan(&config, shown, only, mistakes);
         let root = self.global.config.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
-        Some(Loaded { config, plan, workspace: Workspace::new(root), mask })
+        Some(Loaded { config, registry, plan, workspace: Workspace::new(root), mask, narrowed: false })
     }
 
     /// Exit 2 with every mistake; on GitHub also as annotations, with JSON as JSON.
@@ -119,7 +128,13 @@ impl Loaded {
         if !self.plan.stages.iter().any(|planned| planned.kind.name == "check") && (!selection.only.is_empty() || !selection.tags.is_empty()) {
             return Err(Failure::usage("--only and --tags select data gates, and `gates.data` does not run"));
         }
+        self.narrowed = true;
         self.plan.stages.iter_mut().try_for_each(|planned| planned.stage.select(selection)).map_err(Failure::usage)
+    }
+
+    /// The section `model`.
+    pub(super) fn model(&self) -> Option<Model> {
+        self.config.section("model").and_then(|node| node.decode(&mut Mistakes::default()))
     }
 
     pub(super) fn address(&self, url: &crate::secret::Secret) -> Address {
@@ -149,7 +164,7 @@ impl Loaded {
         let section = |name: &str| self.config.section(name);
         let mut quiet = Mistakes::default();
         let datasets: BTreeMap<String, Dataset> = section("datasets").and_then(|node| node.decode(&mut quiet)).unwrap_or_default();
-        let registry = &self.config.core.registry.url;
+        let registry = &self.registry.url;
         Around {
             seeds: section("seed").and_then(|node| seed_tasks(node, &mut quiet)).unwrap_or_default(),
             datasets: datasets.iter().map(|(name, dataset)| (name.clone(), dataset.reads(&self.workspace))).collect(),

@@ -6,6 +6,7 @@ mod explain;
 mod load;
 mod logging;
 mod migrate;
+mod model;
 mod plan;
 mod progress;
 mod run;
@@ -49,6 +50,11 @@ impl Failure {
     /// Its substance is on standard output as JSON.
     pub(crate) fn told(self) -> Self {
         Self { told: true, ..self }
+    }
+
+    /// A verdict: asked again, it would be the same.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self { code: exit::FAILED, message: message.into(), told: false }
     }
 
     pub(crate) fn broken(message: impl std::fmt::Display) -> Self {
@@ -130,6 +136,7 @@ async fn verb(shell: &Shell, command: Command) -> Outcome {
             run::run(shell, &RunArgs { only, select, comment: Some(CommentWhen::Never), ..RunArgs::default() }).await
         }
         Command::Data { verb } => data::data(shell, verb).await,
+        Command::Model { model, verb } => model::model(shell, model, verb).await,
         Command::Migrate { verb } => migrate::migrate(shell, &verb).await,
     }
 }

@@ -7,15 +7,29 @@ use crate::config;
 use crate::outcome::{Policy, RunReport, exit};
 use crate::pipeline::{About, execute};
 use crate::ports::ci::in_container;
+use crate::ports::git::Git;
 use crate::report::{self, CommentPolicy, Delivered, Delivery, deliver};
-use crate::stages::{Env, LINEAGE_FILES};
+use crate::stages::{Env, LINEAGE_FILES, kinds};
 
 pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
+    run_with(shell, args, Files::Written, |_, _| Ok(())).await
+}
+
+/// Whether the reports of this run take the place of those of the last one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Files {
+    Written,
+    Kept,
+}
+
+/// `prepare` may add what an earlier job found out.
+pub(super) async fn run_with(shell: &Shell, args: &RunArgs, files: Files, prepare: impl FnOnce(&Loaded, &mut Env) -> Result<(), Failure>) -> Outcome {
     let mut loaded = shell.load(&args.only.stages)?;
     loaded.select(&args.select.selection(&shell.env)?)?;
     let scratch = args.dry_run.then(tempfile::tempdir).transpose().map_err(Failure::broken)?;
     let mut env = environment(shell, args, &loaded, scratch.as_ref().map(tempfile::TempDir::path));
-    if !args.dry_run {
+    prepare(&loaded, &mut env)?;
+    if !args.dry_run && files == Files::Written {
         forget(&env)?;
     }
     let watch = progress::Progress::new(shell);
@@ -23,8 +37,10 @@ pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
     env.watch = Box::new(move |name, estimate, rows| bar.rows(&format!("snapshot {name}"), estimate, rows));
     let report = execute(&loaded.plan, &env, about(shell, args, &loaded), &watch).await;
     watch.clear();
-    let report = masked(&report, &env)?;
-    let delivered = deliver(&report, &delivery(shell, args, &loaded, &env)).await;
+    let mut report = masked(&report, &env)?;
+    report.narrowed = loaded.narrowed;
+    report.artifact = artifact(&loaded, &env);
+    let delivered = deliver(&report, &delivery(shell, args, &loaded, &env, files)).await;
     Ok(verdict(&report, &delivered, args))
 }
 
@@ -38,7 +54,7 @@ fn forget(env: &Env) -> Result<(), Failure> {
 
 fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&std::path::Path>) -> Env {
     let core = &loaded.config.core;
-    let registry = Some(&core.registry.url).filter(|url| !url.is_empty() && !args.dry_run).map(|url| loaded.address(url));
+    let registry = Some(&loaded.registry.url).filter(|url| !url.is_empty() && !args.dry_run).map(|url| loaded.address(url));
     let workspace = match scratch {
         Some(dir) => loaded.workspace.clone().writing_to(dir),
         None => loaded.workspace.clone(),
@@ -47,7 +63,18 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
     let mut mask = loaded.mask.clone();
     args.token.iter().for_each(|token| mask.add(token));
     logging::set_mask(&mask);
-    let mut env = Env::new(core.project.clone(), target, registry, workspace, core.report.dir.to_string(), shell.ci(), mask);
+    let mut ci = shell.ci();
+    if loaded.config.section("model").is_some() {
+        // At a machine git knows which commit the gates are of.
+        ci.commit = ci.commit.or_else(|| Git::at(&loaded.workspace.path_of_folder()).commit("HEAD").ok());
+    }
+    let mut env = Env::new(core.project.clone(), target, registry, workspace, core.report.dir.to_string(), ci, mask);
+    env.model = loaded.model().map(|model| model.name.to_string());
+    env.registry_settings = loaded.registry.clone();
+    if args.dry_run {
+        env.registry_settings.mlflow = None;
+    }
+    env.partial = partial(args, loaded);
     env.pool = core.database.pool;
     env.vars = shell.env.clone();
     env.now = now();
@@ -58,6 +85,16 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
         env.around.registry = None;
     }
     env
+}
+
+/// Why this run's gates are not all of them, where they are not.
+fn partial(args: &RunArgs, loaded: &Loaded) -> Option<String> {
+    if loaded.narrowed {
+        return Some("only some of the data gates ran (--only, --tags or --shard)".into());
+    }
+    let gates = kinds().into_iter().filter(|kind| kind.section.starts_with("gates.") && loaded.config.section(kind.section).is_some());
+    let missing: Vec<&str> = gates.map(|kind| kind.name).filter(|name| !loaded.plan.stages.iter().any(|p| p.kind.name == *name)).collect();
+    (!args.only.stages.is_empty() && !missing.is_empty()).then(|| format!("--stages left out {}", missing.join(", ")))
 }
 
 /// RFC 3339, to the second.
@@ -84,7 +121,14 @@ fn masked(report: &RunReport, env: &Env) -> Result<RunReport, Failure> {
     serde_json::from_value(json).map_err(Failure::broken)
 }
 
-fn delivery<'a>(shell: &Shell, args: &'a RunArgs, loaded: &'a Loaded, env: &'a Env) -> Delivery<'a> {
+/// What the gates were about, for a later job that registers it.
+fn artifact(loaded: &Loaded, env: &Env) -> Option<String> {
+    let model = loaded.model()?;
+    let registered = env.facts().registered.and_then(|version| version.artifact_sha256);
+    registered.or_else(|| env.workspace.contents(&model.artifact).ok().map(|contents| contents.sha256()))
+}
+
+fn delivery<'a>(shell: &Shell, args: &'a RunArgs, loaded: &'a Loaded, env: &'a Env, files: Files) -> Delivery<'a> {
     let comment = match (args.dry_run, args.comment, loaded.config.core.report.comment) {
         (true, ..) | (_, Some(CommentWhen::Never), _) | (_, None, config::Comment::Never) => CommentPolicy::Never,
         (_, Some(CommentWhen::Always), _) | (_, None, config::Comment::Always) => CommentPolicy::Always,
@@ -99,6 +143,7 @@ fn delivery<'a>(shell: &Shell, args: &'a RunArgs, loaded: &'a Loaded, env: &'a E
         colour: shell.colour_out(),
         quiet: shell.global.quiet,
         json_only: shell.json(),
+        only_told: files == Files::Kept,
     }
 }
 

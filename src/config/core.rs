@@ -6,14 +6,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::mistakes::Mistakes;
-use crate::names::RelPath;
+use crate::names::{RelPath, postgres_url_mistake};
 use crate::node::{Node, Value};
 use crate::secret::Secret;
 use crate::tls::TlsMode;
 use crate::units::Span;
 
 /// Top-level keys that are read here. `environments` has been applied before.
-pub(super) const KEYS: [&str; 6] = ["version", "project", "database", "registry", "report", "environments"];
+pub(super) const KEYS: [&str; 5] = ["version", "project", "database", "report", "environments"];
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -24,8 +24,6 @@ pub struct Core {
     pub project: String,
     #[serde(default)]
     pub database: Database,
-    #[serde(default)]
-    pub registry: Registry,
     #[serde(default)]
     pub report: Report,
 }
@@ -60,21 +58,6 @@ impl Default for Database {
             ca: None,
             pool: 4,
         }
-    }
-}
-
-/// Where model versions are recorded.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Registry {
-    /// The registry's own database. Empty: the one above.
-    #[schemars(with = "String")]
-    pub url: Secret,
-}
-
-impl Default for Registry {
-    fn default() -> Self {
-        Self { url: Secret::new("") }
     }
 }
 
@@ -119,23 +102,7 @@ pub enum FailOn {
 
 impl Core {
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
-        [self.database.url.expose(), self.registry.url.expose()].into_iter().filter(|url| !url.is_empty())
-    }
-}
-
-/// Why a URL cannot be what was meant, without showing it.
-fn url_mistake(url: &str) -> Option<&'static str> {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        let plain = !url.is_empty() && !url.contains('=');
-        return plain.then_some("is neither postgres://user:password@host:port/database nor `host=… dbname=…`");
-    };
-    let place = rest.split('?').next().unwrap_or_default();
-    if scheme != "postgres" && scheme != "postgresql" {
-        Some("starts with postgres:// or postgresql://")
-    } else if place.matches('@').count() > 1 || place.contains('#') {
-        Some("has `@`, `/` or `#` in its password: write them as %40, %2F and %23")
-    } else {
-        None
+        [self.database.url.expose()].into_iter().filter(|url| !url.is_empty())
     }
 }
 
@@ -147,11 +114,9 @@ pub(super) fn decode(root: &Node, mistakes: &mut Mistakes) -> Option<Core> {
         mistakes.add(place, format!("version {} is not known here; this tool reads `version: 1`", core.version));
         return None;
     }
-    for (section, url) in [("database", &core.database.url), ("registry", &core.registry.url)] {
-        if let Some(why) = url_mistake(url.expose()) {
-            let place = root.get(section).and_then(|node| node.get("url")).map_or(root.place, |node| node.place);
-            mistakes.add(place, format!("`{section}.url` {why}"));
-        }
+    if let Some(why) = postgres_url_mistake(core.database.url.expose()) {
+        let place = root.get("database").and_then(|node| node.get("url")).map_or(root.place, |node| node.place);
+        mistakes.add(place, format!("`database.url` {why}"));
     }
     if core.database.statement_timeout.0.as_millis() > i32::MAX as u128 || core.database.pool == 0 {
         mistakes.add(root.get("database").map_or(root.place, |node| node.place), "`statement_timeout` is at most 24 days, and `pool` at least 1");

@@ -18,7 +18,9 @@ pub(super) struct Origins {
 /// `names`: the query's columns in their order. A plan that cannot be read says nothing: lineage is no reason to fail.
 pub(super) async fn origins(session: &mut Transaction<'_>, query: &str, names: &[&str]) -> Origins {
     let Ok(savepoint) = session.transaction().await else { return Origins::default() };
-    let Ok(rows) = savepoint.query(&format!("explain (verbose, format json) {query}"), &[]).await else { return Origins::default() };
+    // A plan of one table alone leaves its name out of the columns; around it there are two.
+    let around = format!("explain (verbose, format json) select * from ({query}\n) {AROUND}");
+    let Ok(rows) = savepoint.query(&around, &[]).await else { return Origins::default() };
     let Some(plan) = rows.first().and_then(|row| row.try_get::<_, Value>(0).ok()) else { return Origins::default() };
     of_plan(&plan[0]["Plan"], names)
 }
@@ -33,9 +35,17 @@ fn of_plan(plan: &Value, names: &[&str]) -> Origins {
     let mut tables: Vec<String> = aliases.values().cloned().collect();
     tables.sort();
     tables.dedup();
-    let outputs = plan["Output"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let outputs = inside(plan).unwrap_or(plan)["Output"].as_array().map(Vec::as_slice).unwrap_or_default();
     let columns = names.iter().zip(outputs).map(|(name, output)| ((*name).to_owned(), references(output.as_str().unwrap_or_default(), &aliases)));
     Origins { columns: columns.collect(), tables }
+}
+
+const AROUND: &str = "mlops_rows";
+
+/// What lies in the query around ours, where the planner has kept it apart.
+fn inside(plan: &Value) -> Option<&Value> {
+    let children = || plan["Plans"].as_array().into_iter().flatten();
+    if plan["Node Type"] == "Subquery Scan" && plan["Alias"] == AROUND { children().next() } else { children().find_map(inside) }
 }
 
 fn relations(plan: &Value, aliases: &mut BTreeMap<String, String>) {

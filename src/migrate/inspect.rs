@@ -89,6 +89,12 @@ pub async fn head(server: &Postgres) -> Result<Option<String>, MigrateError> {
     Ok(known(&client, server, Source::App).await?.head().map(|row| row.version.clone()))
 }
 
+/// The digest of the schema as the last migration left it; nothing where none was recorded.
+pub async fn recorded_digest(server: &Postgres) -> Result<Option<String>, MigrateError> {
+    let client = server.client().await?;
+    schema::recorded_digest(&client, server).await
+}
+
 async fn known(client: &Client, server: &Postgres, source: Source) -> Result<History, MigrateError> {
     Ok(history::look(client, server, source).await?.unwrap_or_default())
 }

@@ -23,7 +23,7 @@ mod version;
 pub use self::adopt::{Files as Adoptable, Tool, adopt, convert};
 pub use self::apply::{Goal, Run, migrate, up_to_date};
 pub use self::files::{Folder, Migration, Repeatable, is_migration, only_undoes, parse};
-pub use self::inspect::{Status, drift, head, invalid_indexes, new_ones, outlook, status};
+pub use self::inspect::{Status, drift, head, invalid_indexes, new_ones, outlook, recorded_digest, status};
 pub use self::mend::{Mended, Repair, repair, stamp};
 pub use self::merge::against;
 pub use self::offline::{Way, script as offline_script};

@@ -3,13 +3,15 @@
 use super::files::{Folder, parse};
 use super::vars::Vars;
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("0001_mlops.up.sql", include_str!("../../migrations/0001_mlops.up.sql")),
     ("0001_mlops.down.sql", include_str!("../../migrations/0001_mlops.down.sql")),
     ("0002_seed_bad_rows.up.sql", include_str!("../../migrations/0002_seed_bad_rows.up.sql")),
     ("0002_seed_bad_rows.down.sql", include_str!("../../migrations/0002_seed_bad_rows.down.sql")),
     ("0003_measures.up.sql", include_str!("../../migrations/0003_measures.up.sql")),
     ("0003_measures.down.sql", include_str!("../../migrations/0003_measures.down.sql")),
+    ("0004_registry.up.sql", include_str!("../../migrations/0004_registry.up.sql")),
+    ("0004_registry.down.sql", include_str!("../../migrations/0004_registry.down.sql")),
 ];
 
 pub fn migrations() -> Folder {

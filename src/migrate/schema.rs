@@ -149,6 +149,17 @@ pub(super) async fn recorded(client: &Client, server: &Postgres) -> Result<Optio
     Ok(rows.first().and_then(|row| Some(Recorded { version: row.get(0), at: row.get(1), schema: Schema::from_lines(row.get(2))? })))
 }
 
+/// The digest alone; nothing where no schema was recorded.
+pub(super) async fn recorded_digest(client: &Client, server: &Postgres) -> Result<Option<String>, MigrateError> {
+    let doing = "reading the recorded schema";
+    let there = client.query_typed("select to_regclass('mlops.schema_state') is not null", &[]).await.map_err(|e| server.error(doing, &e))?;
+    if !there.first().is_some_and(|row| row.get(0)) {
+        return Ok(None);
+    }
+    let rows = client.query_typed("select digest from mlops.schema_state", &[]).await.map_err(|e| server.error(doing, &e))?;
+    Ok(rows.first().map(|row| row.get(0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

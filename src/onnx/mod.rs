@@ -5,6 +5,7 @@
 mod attributes;
 mod ops;
 mod proto;
+mod signature;
 mod value;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use prost::Message as _;
 
 use self::attributes::Attributes;
 use self::ops::Op;
+pub use self::signature::{Tensor, signature};
 pub use self::value::{Data, Type, Value};
 use crate::mistakes::suggestion;
 use crate::units::counted;

@@ -41,6 +41,8 @@ pub async fn execute(plan: &Plan, env: &Env, about: About, watch: &dyn Watch) ->
         environment: about.environment,
         database: env.database().map_or_else(|_| "none".into(), |server| server.endpoint().to_owned()),
         commit: env.ci.commit.clone(),
+        artifact: None,
+        narrowed: false,
         started_at: about.started_at,
         elapsed: started.elapsed(),
         verdict,
@@ -66,9 +68,9 @@ async fn run(planned: &Planned, env: &Env, earlier: &[StageReport]) -> StageRepo
         let message = format!("{error:#}");
         Done::new(vec![Outcome::new(name, "stage", Status::Broken, message.clone())], message)
     });
-    let Done { outcomes, summary, artifacts, table, pictures } = done;
+    let Done { outcomes, summary, artifacts, table, pictures, outputs } = done;
     // Nothing evaluated is not passed.
     let status = if outcomes.is_empty() { Status::Broken } else { StageReport::worst(&outcomes) };
     let summary = if outcomes.is_empty() { format!("{name} evaluated nothing") } else { summary };
-    StageReport { name: name.into(), status, summary, outcomes, artifacts, table, pictures, elapsed: started.elapsed() }
+    StageReport { name: name.into(), status, summary, outcomes, artifacts, table, pictures, outputs, elapsed: started.elapsed() }
 }

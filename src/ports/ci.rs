@@ -29,6 +29,12 @@ pub struct Ci {
     pub commit: Option<String>,
     pub change: Option<Change>,
     pub run_url: Option<String>,
+    /// Who made it run.
+    pub actor: Option<String>,
+    /// Which attempt of the same run this is.
+    pub attempt: Option<i32>,
+    /// The branch; of a change, the one that it comes from.
+    pub branch: Option<String>,
     pub api_url: Option<String>,
     /// `GITHUB_OUTPUT`.
     pub outputs: Option<PathBuf>,
@@ -72,6 +78,9 @@ impl Ci {
             commit: get(env, "GIT_COMMIT"),
             change: None,
             run_url: None,
+            actor: get(env, "USER").or_else(|| get(env, "LOGNAME")),
+            attempt: None,
+            branch: None,
             api_url: None,
             outputs: None,
             summary: None,
@@ -108,6 +117,9 @@ fn github(env: &Env, event: Option<&Json>) -> Ci {
         commit: head.or_else(|| set("GITHUB_SHA")),
         change,
         run_url,
+        actor: set("GITHUB_ACTOR"),
+        attempt: set("GITHUB_RUN_ATTEMPT").and_then(|n| n.parse().ok()),
+        branch: set("GITHUB_HEAD_REF").or_else(|| set("GITHUB_REF_NAME")),
         repository,
         api_url: set("GITHUB_API_URL"),
         outputs: set("GITHUB_OUTPUT").map(PathBuf::from),
@@ -142,6 +154,9 @@ fn gitlab_ci(env: &Env) -> Ci {
         commit: set("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA").or_else(|| set("CI_COMMIT_SHA")),
         change,
         run_url: set("CI_JOB_URL"),
+        actor: set("GITLAB_USER_LOGIN"),
+        attempt: None,
+        branch: set("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME").or_else(|| set("CI_COMMIT_BRANCH")),
         api_url: set("CI_API_V4_URL"),
         outputs: None,
         summary: None,

@@ -84,6 +84,19 @@ impl Git {
         Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 
+    /// Whether what git keeps differs from the commit, some paths aside; nothing where there is no repository.
+    pub fn is_dirty(&self, aside: &[String]) -> Option<bool> {
+        let aside: Vec<String> = aside.iter().map(|path| format!(":(exclude,literal){path}")).collect();
+        let mut args = vec!["status", "--porcelain", "--untracked-files=no", "--", ":/"];
+        args.extend(aside.iter().map(String::as_str));
+        self.say(&args).ok().map(|changes| !changes.is_empty())
+    }
+
+    /// The branch that is checked out.
+    pub fn branch(&self) -> Option<String> {
+        self.say(&["symbolic-ref", "--quiet", "--short", "HEAD"]).ok().filter(|name| !name.is_empty())
+    }
+
     /// Whether git is told to leave a file alone.
     pub fn ignores(&self, path: &str) -> bool {
         self.command().args(["check-ignore", "-q", "--", path]).output().is_ok_and(|output| output.status.success())

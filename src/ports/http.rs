@@ -6,8 +6,10 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Method};
+use reqwest::{Client, Method};
 use serde_json::Value;
+
+use super::client::{careful, said};
 
 /// More of an answer is not read.
 const LARGEST: usize = 4 << 20;
@@ -33,19 +35,7 @@ impl Http {
             value.set_sensitive(true);
             all.insert(key, value);
         }
-        // A redirect would take headers and body to another host: its status is the answer.
-        let mut builder = Client::builder().timeout(timeout).default_headers(all).redirect(reqwest::redirect::Policy::none());
-        if let Some(path) = ca {
-            let pem = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| e.to_string())?;
-            if certificates.is_empty() {
-                return Err(format!("{} holds no certificate", path.display()));
-            }
-            for certificate in certificates {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
-        Ok(Self { client: builder.build().map_err(|e| e.to_string())? })
+        Ok(Self { client: careful(Client::builder().timeout(timeout).default_headers(all), ca)? })
     }
 
     /// `Err` says why no answer came. With a body it is a POST.
@@ -65,17 +55,4 @@ impl Http {
         }
         Ok(Answer { status, body })
     }
-}
-
-/// The innermost cause says most; the address may hold a secret.
-fn said(error: reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer within the time limit".into();
-    }
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

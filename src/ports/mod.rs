@@ -3,12 +3,14 @@
 
 pub mod alembic;
 pub mod ci;
+mod client;
 pub mod files;
 pub mod frame;
 pub mod git;
 pub mod github;
 pub mod gitlab;
 pub mod http;
+pub mod mlflow;
 pub mod objects;
 pub mod openlineage;
 pub mod parquet;

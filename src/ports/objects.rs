@@ -1,8 +1,8 @@
 //! Object stores: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage, a folder.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -116,7 +116,7 @@ impl Objects {
         Ok(())
     }
 
-    pub async fn get(&self, object: &str, into: &mut File) -> Result<(), ObjectError> {
+    pub async fn get(&self, object: &str, into: &mut impl Write) -> Result<(), ObjectError> {
         let doing = format!("reading {object}");
         let found = self.store.get(&self.path(object)).await.map_err(|error| match error {
             object_store::Error::NotFound { .. } => ObjectError::Missing { url: self.url.clone(), object: object.into() },

@@ -24,7 +24,7 @@ pub use self::metrics::catalogue;
 pub use self::model::{Gates, ModelGate, parse};
 pub use self::schema::schema;
 pub use self::score::digits;
-pub use self::source::{Batches, Place, Server};
+pub use self::source::{Artifact, Batches, Place, Server};
 use crate::ports::files::FileError;
 use crate::ports::frame::FrameError;
 

@@ -10,7 +10,7 @@ use super::gates::{self, Elsewhere, Gate, Judged, Missing};
 use super::metrics::{Chosen, kinds};
 use super::pictures;
 use super::score::digits;
-use super::source::{Server, Source, Splits, Wanted, read};
+use super::source::{Server, Source, Splits, Wanted, read, read_with};
 use super::table::{Data, Table};
 use super::view::View;
 use crate::bounds::Bounds;
@@ -168,7 +168,7 @@ impl ModelGate {
 
     /// Whether rows of the database are asked for.
     pub fn needs_database(&self) -> bool {
-        let elsewhere = self.gates.iter().filter_map(|g| g.gate.champion()).any(|e| e.table.is_some() || e.query.is_some());
+        let elsewhere = self.gates.iter().filter_map(|g| g.gate.champion()).any(|e| e.table.is_some() || e.query.is_some() || e.registry.is_some());
         elsewhere || self.source.table.is_some() || self.source.query.is_some()
     }
 
@@ -237,7 +237,18 @@ impl ModelGate {
     }
 
     async fn champion(&self, place: &Elsewhere, fine: bool, workspace: &Workspace, server: &dyn Server) -> Result<Table, Missing> {
-        match read(&place.of(&self.source), &Wanted::default(), workspace, server).await {
+        let source = place.of(&self.source);
+        let champion = match &place.registry {
+            Some(stage) => server.champion(stage.as_str()).await.map(Some),
+            None => Ok(None),
+        };
+        let read = match &champion {
+            Ok(Some(champion)) => read_with(&source, &Wanted::default(), Some(champion.path()), workspace, server).await,
+            Ok(None) => read(&source, &Wanted::default(), workspace, server).await,
+            Err(QualityError::NotThere(why)) => Err(QualityError::NotThere(why.clone())),
+            Err(other) => Err(QualityError::Wrong(other.to_string())),
+        };
+        match read {
             Ok(splits) if splits.test.unusable > 0 => Err(Missing::Unreadable(format!("{} of them are NULL or not finite", splits.test.unusable))),
             Ok(splits) => Ok(splits.test),
             Err(QualityError::NotThere(why)) if fine => Err(Missing::NotYet(why)),

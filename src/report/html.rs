@@ -26,9 +26,7 @@ impl Sink for Html {
     }
 
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
-        let path = to.path(FILE);
-        to.workspace.write(&path, page(report)?.as_bytes())?;
-        Ok(Some(path))
+        to.write(FILE, page(report)?.as_bytes())
     }
 }
 

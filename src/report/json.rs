@@ -23,8 +23,6 @@ impl Sink for Json {
 
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
         let text = serde_json::to_string_pretty(report)? + "\n";
-        let path = to.path(FILE);
-        to.workspace.write(&path, text.as_bytes())?;
-        Ok(Some(path))
+        to.write(FILE, text.as_bytes())
     }
 }

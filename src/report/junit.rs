@@ -28,9 +28,7 @@ impl Sink for Junit {
     }
 
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
-        let path = to.path(FILE);
-        to.workspace.write(&path, render(report)?.as_bytes())?;
-        Ok(Some(path))
+        to.write(FILE, render(report)?.as_bytes())
     }
 }
 

@@ -24,10 +24,8 @@ impl Sink for Markdown {
     }
 
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
-        let path = to.path(FILE);
         let page = Page { marker: None, run_url: to.ci.run_url.as_deref(), passed: true, limit: 1_000_000 };
-        to.workspace.write(&path, page.render(report)?.as_bytes())?;
-        Ok(Some(path))
+        to.write(FILE, page.render(report)?.as_bytes())
     }
 }
 

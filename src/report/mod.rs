@@ -41,13 +41,21 @@ pub struct Delivery<'a> {
     pub colour: bool,
     /// Only what needs attention.
     pub quiet: bool,
+    /// No file is written.
+    pub only_told: bool,
     /// Standard output carries JSON and nothing else.
     pub json_only: bool,
 }
 
 impl Delivery<'_> {
-    fn path(&self, file: &str) -> String {
-        format!("{}/{file}", self.dir)
+    /// Into the folder of reports; where it lies then.
+    fn write(&self, file: &str, content: &[u8]) -> anyhow::Result<Option<String>> {
+        if self.only_told {
+            return Ok(None);
+        }
+        let path = format!("{}/{file}", self.dir);
+        self.workspace.write(&path, content)?;
+        Ok(Some(path))
     }
 }
 
@@ -163,6 +171,7 @@ mod test_support {
             outcomes,
             artifacts: vec![],
             pictures: vec![],
+            outputs: BTreeMap::new(),
             table: Some(Table {
                 title: "Tables".into(),
                 columns: vec!["table".into(), "rows".into()],
@@ -178,6 +187,8 @@ mod test_support {
             project: "flights".into(),
             environment: None,
             database: "u@h:5432/d".into(),
+            artifact: None,
+            narrowed: false,
             commit: Some("abc".into()),
             started_at: "2026-01-01T00:00:00Z".into(),
             elapsed: Duration::from_millis(1500),

@@ -26,15 +26,14 @@ impl Sink for Outputs {
     }
 
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
-        let path = to.path(FILE);
         let dotenv = |(key, value): &(&str, String)| format!("MLOPS_{}={value}\n", key.to_uppercase().replace('-', "_"));
         // As the next step knows the path: from the repository, not from the folder of mlops.yml.
         let values = values(report, &to.workspace.shown(to.dir));
-        to.workspace.write(&path, values.iter().map(dotenv).collect::<String>().as_bytes())?;
+        let written = to.write(FILE, values.iter().map(dotenv).collect::<String>().as_bytes())?;
         if let (Host::GitHub, Some(file)) = (to.ci.host, &to.ci.outputs) {
             files::append(file, &values.iter().map(|(key, value)| format!("{key}={value}\n")).collect::<String>())?;
         }
-        Ok(Some(path))
+        Ok(written)
     }
 }
 
@@ -46,6 +45,7 @@ pub(super) fn values(report: &RunReport, dir: &str) -> Vec<(&'static str, String
         Verdict::Failed => "failed",
         Verdict::Broken => "broken",
     };
+    let output = |name: &str| report.stages.iter().find_map(|stage| stage.outputs.get(name)).cloned().unwrap_or_default();
     let count = |word: &str| report.counts.get(word).copied().unwrap_or(0).to_string();
     vec![
         ("verdict", verdict.into()),
@@ -56,6 +56,9 @@ pub(super) fn values(report: &RunReport, dir: &str) -> Vec<(&'static str, String
         ("skipped", count("skipped")),
         ("report", format!("{dir}/report.json")),
         ("junit", format!("{dir}/junit.xml")),
+        ("model-version", output("model-version")),
+        ("stage", output("stage")),
+        ("previous-version", output("previous-version")),
         (
             "manifests",
             if report.stages.iter().any(|s| s.name == "manifests" && !s.artifacts.is_empty()) { format!("{dir}/deploy") } else { String::new() },

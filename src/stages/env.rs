@@ -9,11 +9,13 @@ use tokio::sync::OnceCell;
 
 use super::migrate::Around;
 use crate::migrate::{self, Goal, MigrateError, Source};
+use crate::outcome::StageReport;
 use crate::ports::ci::Ci;
 use crate::ports::files::Workspace;
 use crate::ports::postgres::scratch::Binaries;
 use crate::ports::postgres::throwaway::Throwaway;
 use crate::ports::postgres::{Address, Postgres};
+use crate::registry::{Data, Settings, Version};
 use crate::secret::Mask;
 
 /// Which server a run works on.
@@ -32,12 +34,14 @@ pub type RowWatch = Box<dyn Fn(&str, Option<u64>, Arc<AtomicU64>) + Send + Sync>
 pub struct Facts {
     /// The last migration.
     pub schema_revision: Option<String>,
-    /// Name → digest of its content.
-    pub datasets: BTreeMap<String, String>,
+    /// The exact rows of each.
+    pub datasets: BTreeMap<String, Data>,
+    /// What the server calls itself.
+    pub database: Option<String>,
     /// Name → the file or folder with it.
     pub outs: BTreeMap<String, String>,
-    /// `name` and `version` of the registered model.
-    pub registered: Option<(String, String)>,
+    /// The version that this run has registered.
+    pub registered: Option<Version>,
 }
 
 pub struct Env {
@@ -45,6 +49,14 @@ pub struct Env {
     pub target: Target,
     /// The registry's own database, where it has one.
     pub registry: Option<Address>,
+    /// The name of the section `model`.
+    pub model: Option<String>,
+    /// The section `registry`.
+    pub registry_settings: Settings,
+    /// What an earlier job's report says of the gates.
+    pub judged: Option<Vec<StageReport>>,
+    /// Why this run evaluates only a part of the gates.
+    pub partial: Option<String>,
     pub workspace: Workspace,
     /// The folder of reports, relative to the workspace.
     pub out: String,
@@ -75,6 +87,10 @@ impl Env {
             project,
             target,
             registry,
+            model: None,
+            registry_settings: Settings::default(),
+            judged: None,
+            partial: None,
             workspace,
             out,
             ci,

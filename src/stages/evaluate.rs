@@ -1,13 +1,15 @@
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::registry::Around;
 use super::{Done, Env, Stage, StageType};
 use crate::dataset;
 use crate::mistakes::Mistakes;
 use crate::names::RelPath;
 use crate::node::Node;
 use crate::outcome::{Outcome, StageReport, Table};
-use crate::quality::{self, Batches, Gates, ModelGate, Place, QualityError, Server, digits};
+use crate::quality::{self, Artifact, Batches, Gates, ModelGate, Place, QualityError, Server, digits};
+use crate::registry::{self, Registry, RegistryError, Which};
 use crate::units::counted;
 
 /// Measures each model's predictions, and judges every metric and the gap between training and test.
@@ -88,6 +90,26 @@ impl Server for Rows<'_> {
         };
         let batches = dataset::stream(server, &self.0.workspace, from, columns).await.map_err(|e| wrong(e.to_string()))?;
         Ok(Box::new(batches.into_iter().map(|batch| batch.map_err(|e| QualityError::Wrong(e.to_string())))))
+    }
+
+    async fn champion(&self, stage: &str) -> Result<Artifact, QualityError> {
+        let wrong = |why: String| QualityError::Wrong(why);
+        let env = self.0;
+        let Some(model) = &env.model else { return Err(wrong("mlops.yml has no section `model`, whose champion it would be".into())) };
+        let server = env.registry_with_own_tables().await.map_err(|e| wrong(format!("{e:#}")))?;
+        let client = server.client().await.map_err(|e| wrong(e.to_string()))?;
+        let version = match Which::Stage(stage.to_owned()).find(&Registry::new(&server, &client), model).await {
+            Err(RegistryError::Unknown(why)) => return Err(QualityError::NotThere(why)),
+            found => found.map_err(|e| wrong(e.to_string()))?,
+        };
+        let around = Around::new(&env.project, &env.registry_settings, &env.workspace, &env.vars, &env.ci).map_err(|e| wrong(format!("{e:#}")))?;
+        let local = registry::local(&version, &around.homes, &env.workspace, &env.vars).await.map_err(|e| wrong(e.to_string()))?;
+        let inside = version.artifact_files.iter().flatten().map(|f| f.path.as_str()).find(|path| path.ends_with(".onnx"));
+        let path = inside.map_or_else(|| local.path().to_owned(), |inside| local.path().join(inside));
+        if version.framework.as_deref() != Some("onnx") {
+            return Err(wrong(format!("{} is no ONNX model, which alone is evaluated here", version.title())));
+        }
+        Ok(Artifact::new(path, local))
     }
 
     fn dataset(&self, name: &str) -> Option<RelPath> {

@@ -20,7 +20,8 @@ pub(super) struct Manifests {
 impl StageType for Manifests {
     const NAME: &'static str = "manifests";
     const SECTION: &'static str = "deploy";
-    const NEEDS: &'static [&'static str] = &["connect", "migrate", "seed", "check", "vitals", "snapshot", "evaluate", "endpoint", "register"];
+    const NEEDS: &'static [&'static str] =
+        &["connect", "migrate", "seed", "check", "vitals", "snapshot", "evaluate", "endpoint", "register", "promote"];
     const DATABASE: bool = false;
 
     fn build(node: &Node, _: &str, mistakes: &mut Mistakes) -> Option<Self> {
@@ -43,7 +44,8 @@ impl Stage for Manifests {
     }
 
     async fn run(&self, env: &Env, _: &[StageReport]) -> anyhow::Result<Done> {
-        let (model, version) = env.facts().registered.unzip();
+        let registered = env.facts().registered;
+        let (model, version) = registered.map(|v| (v.model, v.version.to_string())).unzip();
         let release = Release { model, version, commit: env.ci.commit.clone() };
         let files = self.deploy.manifests(&release)?;
         for (file, content) in &files {

@@ -8,7 +8,9 @@ mod evaluate;
 mod lineage;
 mod manifests;
 mod migrate;
+mod promote;
 mod register;
+pub mod registry;
 mod seed;
 pub mod snapshot;
 mod vitals;
@@ -17,6 +19,9 @@ pub use self::env::{Env, Target, own_tables};
 pub use self::lineage::FILES as LINEAGE_FILES;
 pub use self::migrate::{Around, Gate, Migrate, failure as migration_failure, outcomes as migration_outcomes};
 pub use self::seed::tasks as seed_tasks;
+pub use self::snapshot::dataset_of;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -38,11 +43,13 @@ pub struct Done {
     /// What a reviewer wants to see side by side.
     pub table: Option<Table>,
     pub pictures: Vec<Picture>,
+    /// What the next step of the job reads.
+    pub outputs: BTreeMap<String, String>,
 }
 
 impl Done {
     pub fn new(outcomes: Vec<Outcome>, summary: impl Into<String>) -> Self {
-        Self { outcomes, summary: summary.into(), artifacts: Vec::new(), table: None, pictures: Vec::new() }
+        Self { outcomes, summary: summary.into(), artifacts: Vec::new(), table: None, pictures: Vec::new(), outputs: BTreeMap::new() }
     }
 }
 
@@ -131,6 +138,7 @@ pub fn kinds() -> Vec<Kind> {
         kind::<evaluate::Evaluate>(),
         kind::<endpoint::Endpoint>(),
         kind::<register::Register>(),
+        kind::<promote::Promotion>(),
         kind::<manifests::Manifests>(),
     ]
 }

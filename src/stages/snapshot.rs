@@ -7,11 +7,12 @@ use serde::Deserialize;
 
 use super::lineage::Lineage;
 use super::{Done, Env, Stage, StageType};
-use crate::dataset::{Context, DatasetError, Datasets, Pointed, Store, Written, write_all};
+use crate::dataset::{Context, Dataset, DatasetError, Datasets, Pointed, Store, Version, Written, write_all};
 use crate::mistakes::Mistakes;
 use crate::node::Node;
 use crate::outcome::{Outcome, StageReport, Status};
 use crate::ports::objects::Objects;
+use crate::registry::Data;
 use crate::units::counted;
 
 /// Writes each dataset's rows as a version: the file, and beside it the pointer that DVC reads.
@@ -78,7 +79,8 @@ impl Stage for Snapshot {
             changed += u64::from(written.changed);
             artifacts.extend([written.out.clone(), written.pointer.clone()]);
             env.learn(|facts| {
-                facts.datasets.insert(name.clone(), written.meta.content.clone());
+                facts.database = Some(written.meta.database.clone());
+                facts.datasets.insert(name.clone(), data(&name, &written, self.datasets.get(&name)));
                 facts.outs.insert(name.clone(), written.out.clone());
             });
             outcomes.push(told(&name, &written));
@@ -93,6 +95,36 @@ impl Stage for Snapshot {
         let all = counted(self.datasets.len() as u64, "dataset");
         let summary = if changed == 0 { format!("{all}, unchanged") } else { format!("{all}, {changed} written anew") };
         Ok(Done { artifacts, ..Done::new(outcomes, summary) })
+    }
+}
+
+/// What the registry keeps of it.
+fn data(name: &str, written: &Written, dataset: Option<&Dataset>) -> Data {
+    let meta = &written.meta;
+    Data {
+        name: name.to_owned(),
+        content: meta.content.clone(),
+        md5: Some(written.md5.clone()),
+        rows: i64::try_from(meta.rows).ok(),
+        columns: serde_json::to_value(&meta.columns).ok(),
+        source: Some(meta.source.clone()),
+        remote: dataset.and_then(|d| d.remote.clone()),
+        schema_revision: meta.schema_revision.clone(),
+    }
+}
+
+/// The same of a version by its pointer.
+pub fn dataset_of(name: &str, version: &Version, dataset: &Dataset) -> Data {
+    let meta = version.meta.as_ref();
+    Data {
+        name: name.to_owned(),
+        content: meta.map_or_else(|| version.pointed.md5().to_owned(), |m| m.content.clone()),
+        md5: Some(version.pointed.md5().to_owned()),
+        rows: meta.and_then(|m| i64::try_from(m.rows).ok()),
+        columns: meta.and_then(|m| serde_json::to_value(&m.columns).ok()),
+        source: meta.map(|m| m.source.clone()),
+        remote: dataset.remote.clone(),
+        schema_revision: meta.and_then(|m| m.schema_revision.clone()),
     }
 }
 

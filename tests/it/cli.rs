@@ -23,7 +23,7 @@ fn plan_and_validate_touch_nothing_and_need_nothing() {
     let run = |args: &[&'static str]| Mlops::new(project.path()).args(args.iter().copied()).env("PATH", "/nonexistent").run();
     let plan = run(&["plan"]).expect(0).out;
     let stages: Vec<&str> = plan.lines().filter(|l| !l.starts_with(' ')).collect();
-    assert_eq!(stages, ["connect", "migrate", "seed", "check", "snapshot", "evaluate", "register", "manifests"]);
+    assert_eq!(stages, ["connect", "migrate", "seed", "check", "snapshot", "evaluate", "register", "promote", "manifests"]);
     let json = run(&["plan", "--format", "json"]).expect(0).json();
     assert_eq!(json["stages"][2]["needs"], serde_json::json!(["connect", "migrate"]));
     run(&["validate"]).expect(0).says("mlops.yml is valid (environments: staging)");

@@ -38,8 +38,12 @@ mod migrate;
 mod migrate_gate;
 /// Several runs at once, and runs that are killed.
 mod migrate_safe;
-/// The flights, twice.
+/// MLflow follows the registry.
+mod mlflow;
 mod quality;
+/// Versions of models, and who may ship them.
+mod registry;
+/// The flights, twice.
 mod run;
 /// No secret in any output.
 mod secrets;

@@ -23,6 +23,7 @@ fn the_flights_pass_with_their_real_faults_shown() {
         ("snapshot", "passed"),
         ("evaluate", "warned"),
         ("register", "passed"),
+        ("promote", "passed"),
         ("manifests", "passed"),
     ];
     assert_eq!(statuses(&report), expected.map(|(a, b)| (a.to_owned(), b.to_owned())), "{}", ended.out);
@@ -63,6 +64,7 @@ fn the_second_run_changes_nothing_and_says_so() {
         .says("unchanged: nothing to load")
         .says("1 dataset, unchanged")
         .says("flight-delay is registered already as version 1 (0.1.0), nothing to do")
+        .says("version 1 stands in staging already, nothing to do")
         .says("3 files in mlops-out/deploy, 0 changed");
     let after = (db.sql(tables), files_below(&project.path().join("data")), files_below(&project.path().join("mlops-out/deploy")));
     assert_eq!(before, after);

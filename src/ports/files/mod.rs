@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use self::staged::{Staged, StagedFolder};
@@ -155,22 +156,85 @@ impl Workspace {
         }
     }
 
-    /// The digest and the size of a file, or of all files of a folder with their names.
-    pub fn digest(&self, relative: &str) -> Result<(String, u64), FileError> {
+    /// What a file is, or every file of a folder.
+    pub fn contents(&self, relative: &str) -> Result<Contents, FileError> {
         let path = self.path(relative)?;
         if !path.is_dir() {
-            let content = self.read(relative)?;
-            return Ok((sha256(&content), content.len() as u64));
+            return Ok(Contents::File(Content::of(&path, String::new())?));
         }
+        let mut paths = Vec::new();
+        walk(&path, &mut paths)?;
         let mut files = Vec::new();
-        walk(&path, &mut files)?;
-        let (mut all, mut size) = (Sha256::new(), 0);
-        for file in files {
-            let content = fs::read(&file).map_err(|e| io(&file, &e))?;
-            size += content.len() as u64;
-            all.update(format!("{} {}\n", sha256(&content), file.strip_prefix(&path).unwrap_or(&file).display()));
+        for file in paths {
+            let Some(inside) = file.strip_prefix(&path).unwrap_or(&file).to_str().map(str::to_owned) else {
+                return Err(FileError::Io { path: file.display().to_string(), why: "its name is not UTF-8".into() });
+            };
+            if inside.contains(['\n', '\\']) {
+                return Err(FileError::Io { path: inside, why: "a line feed or `\\` in a file name".into() });
+            }
+            // A link in it may lead out, as one in its name may.
+            self.path(&format!("{}/{inside}", relative.trim_end_matches('/')))?;
+            files.push(Content::of(&file, inside)?);
         }
-        Ok((hex(&all.finalize()), size))
+        if files.is_empty() {
+            return Err(FileError::Io { path: relative.into(), why: "there is no file in this folder".into() });
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Contents::Folder(files))
+    }
+}
+
+/// A file by its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Inside its folder.
+    pub path: String,
+    pub sha256: String,
+    pub bytes: u64,
+}
+
+impl Content {
+    fn of(file: &Path, path: String) -> Result<Self, FileError> {
+        let kind = fs::metadata(file).map_err(|e| io(file, &e))?.file_type();
+        if !kind.is_file() {
+            // A pipe would wait for a writer for ever.
+            return Err(FileError::Io { path: file.display().to_string(), why: "it is no file".into() });
+        }
+        let open = fs::File::open(file).map_err(|e| io(file, &e))?;
+        let bytes = open.metadata().map_err(|e| io(file, &e))?.len();
+        Ok(Self { path, sha256: digest_of::<Sha256>(open).map_err(|e| io(file, &e))?, bytes })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contents {
+    File(Content),
+    /// By their paths.
+    Folder(Vec<Content>),
+}
+
+impl Contents {
+    /// Every file's digest and path, as `sha256sum` prints them; its own digest is the folder's.
+    pub fn manifest(files: &[Content]) -> String {
+        files.iter().map(|file| format!("{}  {}\n", file.sha256, file.path)).collect()
+    }
+
+    pub fn sha256(&self) -> String {
+        match self {
+            Self::File(file) => file.sha256.clone(),
+            Self::Folder(files) => sha256(Self::manifest(files).as_bytes()),
+        }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.files().iter().map(|file| file.bytes).sum()
+    }
+
+    pub fn files(&self) -> &[Content] {
+        match self {
+            Self::File(file) => std::slice::from_ref(file),
+            Self::Folder(files) => files,
+        }
     }
 }
 
@@ -302,15 +366,21 @@ mod tests {
     }
 
     #[test]
-    fn a_folders_digest_sees_names_and_contents() {
+    fn a_folders_digest_is_that_of_what_sha256sum_prints() {
         let dir = tempfile::tempdir().expect("dir");
         let workspace = Workspace::new(dir.path());
-        workspace.write("m/a", b"1").expect("a");
-        workspace.write("m/b", b"2").expect("b");
-        let first = workspace.digest("m").expect("digest");
+        for (file, text) in [("m/a/x", "1"), ("m/a.b", "2"), ("m/b", "3")] {
+            workspace.write(file, text.as_bytes()).expect("file");
+        }
+        let first = workspace.contents("m").expect("contents");
+        let script = "cd m && find . -type f | sed 's|^[.]/||' | LC_ALL=C sort | xargs sha256sum | sha256sum";
+        let sum = std::process::Command::new("sh").args(["-c", script]).current_dir(dir.path()).output().expect("sh");
+        assert_eq!(String::from_utf8_lossy(&sum.stdout).split(' ').next(), Some(&*first.sha256()));
         fs::rename(dir.path().join("m/b"), dir.path().join("m/c")).expect("rename");
-        let second = workspace.digest("m").expect("digest");
-        assert_ne!(first.0, second.0);
-        assert_eq!((first.1, second.1), (2, 2));
+        let second = workspace.contents("m").expect("contents");
+        assert_ne!(first.sha256(), second.sha256());
+        assert_eq!((first.bytes(), second.bytes()), (3, 3));
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("m/link")).expect("link");
+        assert!(workspace.contents("m").is_err(), "a link leads out");
     }
 }

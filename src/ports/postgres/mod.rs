@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+pub use deadpool_postgres::Object as Connection;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 pub use tokio_postgres::Client;
 use tokio_postgres::tls::MakeTlsConnect;

@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::{Gate, GateType, Judged, Missing, misfit};
 use crate::catalogue::Named;
-use crate::names::{RelPath, TableName};
+use crate::names::{RelPath, Slug, TableName};
 use crate::outcome::{Outcome, Status};
 use crate::picture::{Interval, Picture, Shape};
 use crate::quality::compare::{Interval as Between, Pair, Plan, aligned, bootstrap, delong, join};
@@ -56,6 +56,9 @@ pub struct Elsewhere {
     pub query: Option<RelPath>,
     /// The champion itself, a `.onnx` file: it is evaluated here, on the rows.
     pub onnx: Option<RelPath>,
+    /// The stage of the registry in which the champion stands: its artifact, an ONNX model, is evaluated here, on the model's
+    /// rows where no others are named.
+    pub registry: Option<Slug>,
     /// The columns that it is fed with, where they are not the model's.
     pub features: Option<Features>,
     /// The column with its score, where it is not called as the model's.
@@ -91,20 +94,26 @@ enum Margin {
 impl Elsewhere {
     /// The model's settings, with what differs.
     pub fn of(&self, model: &Source) -> Source {
+        let onnx = self.onnx.clone().or_else(|| self.registry.as_ref().and_then(|stage| RelPath::parse(&format!("@{stage}")).ok()));
+        let made = onnx.is_some();
+        let own = self.file.is_some() || self.table.is_some() || self.query.is_some();
+        let same = self.registry.is_some() && !own;
         Source {
-            file: self.file.clone(),
-            table: self.table.clone(),
-            query: self.query.clone(),
-            score: self.score.clone().or_else(|| model.score.clone()).filter(|_| self.onnx.is_none()),
-            scores: model.scores.clone().filter(|_| self.onnx.is_none()),
-            prediction: self.prediction.clone().or_else(|| model.prediction.clone()).filter(|_| self.onnx.is_none()),
+            file: self.file.clone().or_else(|| model.file.clone().filter(|_| same)),
+            table: self.table.clone().or_else(|| model.table.clone().filter(|_| same)),
+            query: self.query.clone().or_else(|| model.query.clone().filter(|_| same)),
+            score: self.score.clone().or_else(|| model.score.clone()).filter(|_| !made),
+            scores: model.scores.clone().filter(|_| !made),
+            prediction: self.prediction.clone().or_else(|| model.prediction.clone()).filter(|_| !made),
+            // What kind of model it is, its columns would say otherwise.
+            task: model.task(),
             // What is chosen on a split is the model's own.
             threshold: self.threshold.map(Threshold::At).or_else(|| model.threshold.clone().filter(|t| matches!(t, Threshold::At(_)))),
             // The rows are those of the model, by their key.
             split: None,
-            dataset: None,
-            onnx: self.onnx.clone(),
-            features: self.features.clone().or_else(|| model.features.clone()).filter(|_| self.onnx.is_some()),
+            dataset: model.dataset.clone().filter(|_| same),
+            onnx,
+            features: self.features.clone().or_else(|| model.features.clone()).filter(|_| made),
             seconds: None,
             ..model.clone()
         }
@@ -234,6 +243,9 @@ impl Gate for Champion {
     fn mistake(&self, source: &Source) -> Option<String> {
         if source.key.is_none() {
             return Some("both models are compared on the same rows: name the column that says which row is which in `predictions.key`".into());
+        }
+        if self.predictions.registry.is_some() && self.predictions.onnx.is_some() {
+            return Some("the champion is the model of `onnx`, or the one that stands in the stage of `registry`: name one of them".into());
         }
         if let Some(why) = self.predictions.of(source).mistake() {
             return Some(format!("the champion's predictions: {why}"));

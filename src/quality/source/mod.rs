@@ -6,6 +6,9 @@ mod file;
 mod onnx;
 mod settings;
 
+use std::any::Any;
+use std::path::{Path, PathBuf};
+
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 
@@ -29,6 +32,25 @@ pub trait Server: Sync {
 
     /// The file of a dataset of this run.
     fn dataset(&self, name: &str) -> Option<RelPath>;
+
+    /// The model that stands in a stage of the registry.
+    async fn champion(&self, stage: &str) -> Result<Artifact, QualityError>;
+}
+
+/// A model's file on this machine, and what removes it when nobody needs it any more.
+pub struct Artifact {
+    path: PathBuf,
+    _keeper: Box<dyn Any + Send + Sync>,
+}
+
+impl Artifact {
+    pub fn new(path: PathBuf, keeper: impl Any + Send + Sync) -> Self {
+        Self { path, _keeper: Box::new(keeper) }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// Metrics are of `test`; `train` is what the overfit gap compares it with, and a threshold may be chosen on `val`.
@@ -60,16 +82,37 @@ pub struct Wanted {
 
 /// Reads every split.
 pub async fn read(source: &Source, wanted: &Wanted, workspace: &Workspace, server: &dyn Server) -> Result<Splits, QualityError> {
+    read_with(source, wanted, None, workspace, server).await
+}
+
+/// `model`: the file that `onnx` stands for, where it is none of the workspace.
+pub async fn read_with(
+    source: &Source,
+    wanted: &Wanted,
+    model: Option<&Path>,
+    workspace: &Workspace,
+    server: &dyn Server,
+) -> Result<Splits, QualityError> {
     let named = |error: QualityError| match error {
         QualityError::Wrong(why) => QualityError::Wrong(format!("{}: {why}", source.shown())),
         QualityError::NotThere(why) => QualityError::NotThere(format!("{}: {why}", source.shown())),
         other => other,
     };
-    read_rows(source, wanted, workspace, server).await.map_err(named)
+    read_rows(source, wanted, model, workspace, server).await.map_err(named)
 }
 
-async fn read_rows(source: &Source, wanted: &Wanted, workspace: &Workspace, server: &dyn Server) -> Result<Splits, QualityError> {
-    let model = source.onnx.as_ref().map(|path| Evaluated::open(source, &workspace.path(path)?)).transpose()?;
+async fn read_rows(
+    source: &Source,
+    wanted: &Wanted,
+    model: Option<&Path>,
+    workspace: &Workspace,
+    server: &dyn Server,
+) -> Result<Splits, QualityError> {
+    let open = |path: &RelPath| match model {
+        Some(path) => Evaluated::open(source, path),
+        None => Evaluated::open(source, &workspace.path(path)?),
+    };
+    let model = source.onnx.as_ref().map(open).transpose()?;
     let mut columns = source.columns(wanted);
     columns.extend(model.iter().flat_map(|m| m.columns()));
     columns.sort_unstable();
@@ -156,6 +199,10 @@ mod tests {
 
         fn dataset(&self, _: &str) -> Option<RelPath> {
             None
+        }
+
+        async fn champion(&self, _: &str) -> Result<Artifact, QualityError> {
+            Err(QualityError::Wrong("there is none".into()))
         }
     }
 

@@ -12,7 +12,7 @@ use crate::outcome::{Location, Outcome, Status, Table};
 use crate::ports::files::Workspace;
 use crate::ports::postgres::scratch::{Binaries, Scratch};
 use crate::ports::postgres::{Address, Postgres};
-use crate::registry;
+use crate::registry::{self, Registry};
 use crate::seed::{self, Task};
 use crate::units::counted;
 
@@ -205,7 +205,7 @@ async fn readers(server: Option<&Postgres>, around: &Around) -> anyhow::Result<B
         return Ok(BTreeMap::new());
     }
     let own;
-    let registry = match &around.registry {
+    let server = match &around.registry {
         Some(address) => {
             own = Postgres::connect(address, |why| tracing::info!("waiting for the registry: {why}")).await?;
             &own
@@ -215,6 +215,6 @@ async fn readers(server: Option<&Postgres>, around: &Around) -> anyhow::Result<B
             None => return Ok(BTreeMap::new()),
         },
     };
-    let client = registry.client().await?;
-    registry::readers(&client).await.map_err(|e| registry.error("asking the registry who reads what", &e).into())
+    let client = server.client().await?;
+    Ok(registry::readers(&Registry::new(server, &client)).await?)
 }

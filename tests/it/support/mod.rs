@@ -3,6 +3,7 @@
 pub mod bin;
 pub mod forge;
 pub mod http;
+pub mod mlflow;
 pub mod project;
 pub mod server;
 

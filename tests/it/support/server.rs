@@ -4,13 +4,14 @@
 //! ends, the shell's standard input closes, and it stops the server and removes its folder.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 pub const PASSWORD: &str = "s3cret-Pass/word";
@@ -193,4 +194,51 @@ pub fn late_port(delay: Duration) -> u16 {
         }
     });
     port
+}
+
+/// A way to the server that writes down who says what.
+pub struct Counting {
+    pub port: u16,
+    said: Arc<Mutex<Vec<(bool, String)>>>,
+}
+
+/// See `Counting`.
+pub fn counting_port() -> Counting {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("port");
+    let port = listener.local_addr().expect("address").port();
+    let said = Arc::<Mutex<Vec<(bool, String)>>>::default();
+    let all = said.clone();
+    let server = server().port;
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let upstream = TcpStream::connect(("127.0.0.1", server)).expect("server");
+            let both = [(true, client.try_clone().expect("socket"), upstream.try_clone().expect("socket")), (false, upstream, client)];
+            for (ours, mut from, mut to) in both {
+                let all = all.clone();
+                std::thread::spawn(move || {
+                    let mut buffer = vec![0; 1 << 16];
+                    while let Ok(n @ 1..) = from.read(&mut buffer) {
+                        all.lock().expect("log").push((ours, String::from_utf8_lossy(&buffer[..n]).into_owned()));
+                        if to.write_all(&buffer[..n]).is_err() {
+                            break;
+                        }
+                    }
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        }
+    });
+    Counting { port, said }
+}
+
+impl Counting {
+    /// How often the client has waited for the server, from the first message with one text to the answer to the last with
+    /// another.
+    pub fn round_trips(&self, first: &str, last: &str) -> usize {
+        let said = self.said.lock().expect("log");
+        let from = said.iter().position(|(ours, text)| *ours && text.contains(first)).expect("the first message");
+        let to = said.iter().rposition(|(ours, text)| *ours && text.contains(last)).expect("the last message");
+        let turns = said[from..=to].windows(2).filter(|pair| pair[0].0 && !pair[1].0).count();
+        turns + 1
+    }
 }
