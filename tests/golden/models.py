@@ -48,7 +48,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "fixtures"
@@ -88,6 +88,11 @@ def churn():
     """The class of interest, the malignant one, is the first column of the probabilities."""
     data = breast_cancer()
     return Data(data.rows, data.label.map({0: "churn", 1: "stay"}).astype(object), data.test)
+
+
+def relabelled(data):
+    """Classes that are called 1 and 2: whoever counts from 0 is off by one."""
+    return Data(data.rows, data.label + 1, data.test)
 
 
 def wine():
@@ -160,6 +165,12 @@ MODELS = {
     "svc": (iris, lambda: make_pipeline(StandardScaler(), SVC(probability=True, random_state=0))),
     "extra_trees": (breast_cancer, lambda: ensemble.ExtraTreesClassifier(30, min_samples_leaf=4, random_state=0)),
     "decision_tree": (breast_cancer, lambda: DecisionTreeClassifier(max_depth=5, min_samples_leaf=4, random_state=0)),
+    # An estimator inside another has labels 0 and 1, whatever the labels are.
+    "bagging": (
+        lambda: relabelled(breast_cancer()),
+        lambda: ensemble.BaggingClassifier(DecisionTreeClassifier(max_depth=4, min_samples_leaf=4, random_state=0), 8, random_state=0),
+    ),
+    "svr": (diabetes, lambda: make_pipeline(StandardScaler(), SVR(C=100))),
     "adaboost": (breast_cancer, lambda: ensemble.AdaBoostClassifier(n_estimators=15, random_state=0)),
     # Of real numbers, some missing: each takes them a way of its own at each node.
     "hist_gradient_boosting": (
