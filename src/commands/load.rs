@@ -132,6 +132,12 @@ impl Loaded {
         self.plan.stages.iter_mut().try_for_each(|planned| planned.stage.select(selection)).map_err(Failure::usage)
     }
 
+    /// The stages that judge, as far as the file asks for them.
+    pub(super) fn gates(&self) -> Vec<&'static str> {
+        let asked = kinds().into_iter().filter(|kind| kind.section.starts_with("gates.") && self.config.section(kind.section).is_some());
+        asked.map(|kind| kind.name).collect()
+    }
+
     /// The section `model`.
     pub(super) fn model(&self) -> Option<Model> {
         self.config.section("model").and_then(|node| node.decode(&mut Mistakes::default()))

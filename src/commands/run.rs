@@ -9,7 +9,7 @@ use crate::pipeline::{About, execute};
 use crate::ports::ci::in_container;
 use crate::ports::git::Git;
 use crate::report::{self, CommentPolicy, Delivered, Delivery, deliver};
-use crate::stages::{Env, LINEAGE_FILES, kinds};
+use crate::stages::{Env, LINEAGE_FILES};
 
 pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
     run_with(shell, args, Files::Written, |_, _| Ok(())).await
@@ -92,8 +92,7 @@ fn partial(args: &RunArgs, loaded: &Loaded) -> Option<String> {
     if loaded.narrowed {
         return Some("only some of the data gates ran (--only, --tags or --shard)".into());
     }
-    let gates = kinds().into_iter().filter(|kind| kind.section.starts_with("gates.") && loaded.config.section(kind.section).is_some());
-    let missing: Vec<&str> = gates.map(|kind| kind.name).filter(|name| !loaded.plan.stages.iter().any(|p| p.kind.name == *name)).collect();
+    let missing: Vec<&str> = loaded.gates().into_iter().filter(|name| !loaded.plan.stages.iter().any(|p| p.kind.name == *name)).collect();
     (!args.only.stages.is_empty() && !missing.is_empty()).then(|| format!("--stages left out {}", missing.join(", ")))
 }
 

@@ -28,16 +28,10 @@ pub async fn mark(registry: &Registry<'_>, version: &Version, mark: Mark, reason
     let (model, word) = (writing.model_id, mark.word());
     let sql = "select exists (select from mlops.mark where version_id = $1 and kind = $2 and lifted_at is null)";
     let there = registry.rows("reading the marks", sql, &[(&version.id, Type::INT8), (&word, Type::TEXT)]).await;
-    match there.map(|rows| rows.first().is_some_and(|row| row.get(0))) {
-        Ok(false) => {}
-        Ok(true) => {
-            writing.leave().await;
-            return Ok(false);
-        }
-        Err(error) => {
-            writing.leave().await;
-            return Err(error);
-        }
+    let (writing, there) = writing.after(there).await?;
+    if there.first().is_some_and(|row| row.get(0)) {
+        writing.leave().await;
+        return Ok(false);
     }
     let insert = "insert into mlops.mark (model_id, version_id, kind, reason, actor) values ($1, $2, $3, $4, $5)";
     let payload = json!({"version": version.version, "reason": reason, "run": actor.run_url});
@@ -76,13 +70,8 @@ pub async fn release(
     let writing = registry.write(&version.model, false).await?;
     // Only now nobody else marks it.
     let standing = "select kind from mlops.mark where version_id = $1 and lifted_at is null order by id";
-    let lifted: Vec<String> = match registry.rows("reading the marks", standing, &[(&version.id, Type::INT8)]).await {
-        Ok(rows) => rows.iter().map(|row| row.get(0)).collect(),
-        Err(error) => {
-            writing.leave().await;
-            return Err(error);
-        }
-    };
+    let (writing, rows) = writing.after(registry.rows("reading the marks", standing, &[(&version.id, Type::INT8)]).await).await?;
+    let lifted: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     if lifted.is_empty() {
         writing.leave().await;
         return Ok(lifted);

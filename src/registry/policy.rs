@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::read::Deployment;
-use super::refusal::{Reason, Refusal};
+use super::refusal::{Reason, Refusal, Refusals};
 use super::settings::{Gates, Policy};
 use super::version::Version;
 use crate::units::{Span, counted};
@@ -84,6 +84,14 @@ pub(super) fn judge(policy: &Policy, request: &Request, known: &Known<'_>) -> Ve
         refusals.push(Refusal::new(Reason::BranchNotAllowed, what));
     }
     refusals
+}
+
+/// What was passed, or what may not be.
+pub(super) fn settle(refusals: Vec<Refusal>, policy: &Policy, request: &Request) -> Result<Vec<Reason>, Refusals> {
+    let allow: &[Reason] = if policy.overrides == Some(false) { &[] } else { &request.allow };
+    let passed = refusals.iter().map(|r| r.reason).filter(|reason| allow.contains(reason)).collect();
+    let refusals = Refusals(refusals).except(allow);
+    if refusals.is_empty() { Ok(passed) } else { Err(refusals) }
 }
 
 /// Of a version that stands there already: what is asked, and whether it may stand there still.

@@ -4,9 +4,9 @@ use chrono::Utc;
 use serde_json::json;
 use tokio_postgres::types::Type;
 
-use super::policy::{Known, Request, Verdict, judge, still};
+use super::policy::{Known, Request, Verdict, judge, settle, still};
 use super::read::{DEPLOYMENT, Deployment};
-use super::refusal::{Reason, Refusal, Refusals};
+use super::refusal::{Reason, Refusal};
 use super::session::{Actor, EVENT, Param, Registry, RegistryError};
 use super::settings::Policy;
 use super::version::Version;
@@ -40,17 +40,13 @@ pub async fn promote(
         });
     }
     let writing = registry.write(&version.model, false).await?;
-    let decided = decide(registry, version, policy, request, evidence).await;
+    let (writing, decided) = writing.after(decide(registry, version, policy, request, evidence).await).await?;
     let (previous, passed) = match decided {
-        Ok(Decision::Stands(previous)) => {
+        Decision::Stands(previous) => {
             writing.leave().await;
             return Ok(Promoted { previous: Some(previous), new: false });
         }
-        Ok(Decision::Go(previous, passed)) => (previous, passed),
-        Err(error) => {
-            writing.leave().await;
-            return Err(error);
-        }
+        Decision::Go(previous, passed) => (previous, passed),
     };
     let (model, stage) = (writing.model_id, &request.stage);
     let before = previous.as_ref().map(|d| d.id);
@@ -129,12 +125,9 @@ async fn decide(
     let stands = standing.as_ref().filter(|d| d.version_id == version.id);
     let mut refusals = if stands.is_some() { still(request, &known) } else { judge(policy, request, &known) };
     refusals.extend(evidence);
-    let allow: &[Reason] = if policy.overrides == Some(false) { &[] } else { &request.allow };
-    let passed = refusals.iter().map(|r| r.reason).filter(|reason| allow.contains(reason)).collect();
-    let refusals = Refusals(refusals).except(allow);
-    match stands {
-        _ if !refusals.is_empty() => Err(RegistryError::Refused(refusals)),
-        Some(there) => Ok(Decision::Stands(there.clone())),
-        None => Ok(Decision::Go(standing, passed)),
-    }
+    let passed = settle(refusals, policy, request).map_err(RegistryError::Refused)?;
+    Ok(match stands {
+        Some(there) => Decision::Stands(there.clone()),
+        None => Decision::Go(standing, passed),
+    })
 }

@@ -96,18 +96,10 @@ pub async fn register(registry: &Registry<'_>, new: &NewVersion, actor: &Actor, 
     let (id, version) = (writing.model_id, writing.next_version);
     let known = "select version from mlops.model_version where model_id = $1 and idempotency_key = any($2) order by gates_passed desc nulls last, version desc limit 1";
     let found = registry.rows("looking for the same version", known, &[(&id, Type::INT8), (&new.keys(), Type::TEXT_ARRAY)]).await;
-    match found {
-        Ok(rows) => {
-            if let Some(row) = rows.first() {
-                let version = row.get(0);
-                writing.leave().await;
-                return Ok(Registered { version, new: false });
-            }
-        }
-        Err(error) => {
-            writing.leave().await;
-            return Err(error);
-        }
+    let (writing, rows) = writing.after(found).await?;
+    if let Some(row) = rows.first() {
+        writing.leave().await;
+        return Ok(Registered { version: row.get(0), new: false });
     }
     let (row, data) = (new.row(actor), json!(new.datasets));
     let names: Vec<&str> = COLUMNS.split(", ").filter_map(|c| c.split(' ').next()).collect();

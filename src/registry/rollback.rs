@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tokio_postgres::types::Type;
 
-use super::policy::{Request, marks, rejections};
+use super::policy::{Request, marks, rejections, settle};
 use super::promote::{ALIAS, verdicts};
 use super::read::{Deployment, deployments};
 use super::refusal::{Reason, Refusal, Refusals};
@@ -93,10 +93,7 @@ async fn decide(
         refusals.push(Refusal::new(Reason::RolledBack, what).but("`--allow rolled_back`, once it is known why"));
     }
     refusals.extend(evidence);
-    let allow: &[Reason] = if policy.overrides == Some(false) { &[] } else { &request.allow };
-    let passed = refusals.iter().map(|r| r.reason).filter(|reason| allow.contains(reason)).collect();
-    let refusals = Refusals(refusals).except(allow);
-    if refusals.is_empty() { Ok(passed) } else { Err(RegistryError::Refused(refusals)) }
+    settle(refusals, policy, request).map_err(RegistryError::Refused)
 }
 
 /// Puts the target back, if everything is still as it was when it was found. `dry`: only says whether it could be.
@@ -125,13 +122,7 @@ pub async fn rollback(
         ]))),
         Err(error) => Err(error),
     };
-    let passed = match decided {
-        Ok(passed) => passed,
-        Err(error) => {
-            writing.leave().await;
-            return Err(error);
-        }
-    };
+    let (writing, passed) = writing.after(decided).await?;
     let model_id = writing.model_id;
     let (standing, restores) = (&target.standing, &target.restores);
     let payload = json!({

@@ -122,6 +122,17 @@ impl Writing<'_> {
         }
     }
 
+    /// Goes on with what went well; what did not ends the transaction without a change.
+    pub(super) async fn after<T>(self, step: Result<T, RegistryError>) -> Result<(Self, T), RegistryError> {
+        match step {
+            Ok(found) => Ok((self, found)),
+            Err(error) => {
+                self.leave().await;
+                Err(error)
+            }
+        }
+    }
+
     /// Ends without a change.
     pub(super) async fn leave(self) {
         self.registry.give_up().await;

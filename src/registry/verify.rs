@@ -71,11 +71,11 @@ pub async fn verify(registry: &Registry<'_>, model: &str) -> Result<Verified, Re
 async fn rows(registry: &Registry<'_>, model: &str) -> Result<Vec<String>, RegistryError> {
     let sql = "select v.version as seq, case when e.seq is null then 'was never registered: no event tells of it' \
                else 'was edited after it was registered' end as what from mlops.model_version v join mlops.model m on m.id = v.model_id \
-               left join mlops.event e on e.model_id = m.id and e.kind in ('registered', 'adopted') and e.payload->'version' = to_jsonb(v.version) \
+               left join mlops.event e on e.model_id = m.id and e.kind = 'registered' and e.payload->'version' = to_jsonb(v.version) \
                where m.name = $1 and (e.seq is null or e.payload->>'row' is distinct from mlops.version_digest(v)) order by 1 limit 20";
     let wrong: Vec<Link> = registry.read("verifying the versions", sql, &[(&model, Type::TEXT)]).await?;
     let gone = "select (e.payload->>'version')::int as seq, 'is gone: an event tells of it' as what from mlops.event e join mlops.model m on m.id = e.model_id \
-                where m.name = $1 and e.kind in ('registered', 'adopted') and not exists (select from mlops.model_version v where v.model_id = m.id \
+                where m.name = $1 and e.kind = 'registered' and not exists (select from mlops.model_version v where v.model_id = m.id \
                 and to_jsonb(v.version) = e.payload->'version') order by 1 limit 20";
     let gone: Vec<Link> = registry.read("verifying the versions", gone, &[(&model, Type::TEXT)]).await?;
     Ok(wrong.into_iter().chain(gone).map(|link| format!("version {} {}", link.seq, link.what)).collect())

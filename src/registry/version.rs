@@ -90,6 +90,15 @@ pub struct InMlflow {
 }
 
 impl Version {
+    pub const fn gates_word(&self) -> &'static str {
+        match (self.gates_passed, self.gates_warned) {
+            (None, _) => "not evaluated",
+            (Some(false), _) => "failed",
+            (Some(true), true) => "warned",
+            (Some(true), false) => "passed",
+        }
+    }
+
     /// `flight-delay version 3 (0.2.0)`
     pub fn title(&self) -> String {
         format!("{} version {} ({})", self.model, self.version, self.label)

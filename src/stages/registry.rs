@@ -50,14 +50,17 @@ impl<'a> Around<'a> {
         self.mlflow.is_some()
     }
 
-    fn follower<'b>(&'b self, mlflow: &'b Mlflow) -> Follower<'b> {
-        let experiment = self.settings.mlflow().and_then(|m| m.experiment.as_deref()).filter(|name| !name.trim().is_empty()).unwrap_or(self.project);
-        Follower { mlflow, experiment, project: self.project, homes: &self.homes, workspace: self.workspace, env: self.vars }
-    }
-
-    /// With a follower, `f` is asked to use it.
-    pub fn with_follower(&self) -> Option<Follower<'_>> {
-        self.mlflow.as_ref().map(|mlflow| self.follower(mlflow))
+    /// Whoever is told, and by which means.
+    pub fn follower(&self) -> Option<Follower<'_>> {
+        let experiment = self.settings.mlflow().and_then(|m| m.experiment.as_deref()).filter(|name| !name.trim().is_empty());
+        self.mlflow.as_ref().map(|mlflow| Follower {
+            mlflow,
+            experiment: experiment.unwrap_or(self.project),
+            project: self.project,
+            homes: &self.homes,
+            workspace: self.workspace,
+            env: self.vars,
+        })
     }
 
     /// What stands in the way as far as the artifact goes; `Err` where it could not be looked at.
@@ -88,9 +91,9 @@ impl<'a> Around<'a> {
 
     /// Tells `MLflow` what waits; what it cannot be told now waits on, and fails nothing.
     pub async fn deliver(&self, registry: &Registry<'_>, model: &str) -> Result<Option<Outcome>, RegistryError> {
-        let Some(mlflow) = &self.mlflow else { return Ok(None) };
-        let delivery = deliver(registry, model, &self.follower(mlflow)).await?;
-        Ok(Some(told(&delivery, mlflow)))
+        let Some(follower) = self.follower() else { return Ok(None) };
+        let delivery = deliver(registry, model, &follower).await?;
+        Ok(Some(told(&delivery, follower.mlflow)))
     }
 }
 

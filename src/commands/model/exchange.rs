@@ -73,7 +73,7 @@ pub(super) async fn adopt(opened: &Opened<'_>, schema: &str, dry: bool) -> Outco
 
 pub(super) async fn sync(opened: &Opened<'_>, check: bool, all: bool) -> Outcome {
     let (model, around, registry) = (opened.model()?, opened.around()?, opened.registry());
-    let Some(follower) = around.with_follower() else {
+    let Some(follower) = around.follower() else {
         return Err(Failure::usage("there is no MLflow to tell: set `registry.mlflow.uri`"));
     };
     if check {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use super::show::{gates_word, told, when};
+use super::show::{told, when};
 use super::{Failure, Opened, Outcome, failure, say};
 use crate::cli::ExportForm;
 use crate::outcome::exit;
@@ -86,11 +86,11 @@ fn card(story: &Story, events: &[registry::Event]) -> Json {
             .collect::<Vec<_>>()
             .join(", ")
     });
-    let later = |event: &&registry::Event| event.payload["version"] == json!(v.version) && !["registered", "adopted"].contains(&event.kind.as_str());
+    let later = |event: &&registry::Event| event.payload["version"] == json!(v.version) && event.kind != "registered";
     let said: Vec<String> =
         events.iter().rev().filter(later).map(|e| format!("{}, {}: {}", when(e.at), e.actor, told(&e.kind, &e.payload))).collect();
     json!({
         "model": v.model, "version": v.version, "description": v.description, "facts": facts, "datasets": datasets, "metrics": metrics,
-        "gates": format!("{}: {}.", gates_word(v), story.gates()), "findings": findings, "params": params, "features": features, "said": said,
+        "gates": format!("{}: {}.", v.gates_word(), story.gates()), "findings": findings, "params": params, "features": features, "said": said,
     })
 }

@@ -68,8 +68,7 @@ fn fits(env: &Env, report: &RunReport, sha256: &str) -> Result<(), Failure> {
 
 /// Gates that the file asks for and the report does not have, or has not all of.
 fn missing(loaded: &super::Loaded, report: &RunReport) -> Option<String> {
-    let kinds = crate::stages::kinds().into_iter().filter(|kind| kind.section.starts_with("gates.") && loaded.config.section(kind.section).is_some());
-    let missing: Vec<&str> = kinds.map(|kind| kind.name).filter(|name| !report.stages.iter().any(|s| s.name == *name)).collect();
+    let missing: Vec<&str> = loaded.gates().into_iter().filter(|name| !report.stages.iter().any(|s| s.name == *name)).collect();
     match (missing.is_empty(), report.narrowed) {
         (true, false) => None,
         (true, true) => Some("only some of the data gates ran for the report".into()),

@@ -71,20 +71,11 @@ fn row(v: &Version) -> Vec<String> {
         v.label.clone(),
         when(v.created_at),
         v.actor.clone().unwrap_or_default(),
-        gates_word(v).into(),
+        v.gates_word().into(),
         stands,
         short(v.git_sha.as_ref()),
         short(data),
     ]
-}
-
-pub(super) fn gates_word(v: &Version) -> &'static str {
-    match (v.gates_passed, v.gates_warned) {
-        (None, _) => "not evaluated",
-        (Some(false), _) => "failed",
-        (Some(true), true) => "warned",
-        (Some(true), false) => "passed",
-    }
 }
 
 pub(super) async fn search(opened: &Opened<'_>, conditions: &[String], limit: u32, everywhere: bool) -> Outcome {
@@ -130,7 +121,7 @@ fn described(v: &Version) -> String {
     add("database", v.database.clone());
     let params = v.params.iter().map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
     add("params", Some(params.collect::<Vec<_>>().join(", ")));
-    add("gates", Some(gates_word(v).to_owned()));
+    add("gates", Some(v.gates_word().to_owned()));
     for gate in v.gates.as_ref().and_then(Json::as_array).into_iter().flatten().filter(|g| g["status"] != "passed") {
         let text = |name: &str| gate[name].as_str().unwrap_or_default().to_owned();
         add("", Some(format!("{} {} {}: {}", text("status"), text("subject"), text("name"), text("message"))));
@@ -218,7 +209,6 @@ pub(super) fn told(kind: &str, payload: &Json) -> String {
     let despite = if allowed.is_empty() { String::new() } else { format!(", in spite of {}", allowed.join(", ")) };
     match kind {
         "registered" => format!("registered version {version} ({})", text("label").unwrap_or_default()),
-        "adopted" => format!("adopted version {version} ({})", text("label").unwrap_or_default()),
         "promoted" => format!("promoted version {version} to {stage}{previous}{despite}{reason}"),
         "rolled_back" => format!("rolled {stage} back to version {version} from version {}{despite}{reason}", payload["previous"]),
         "approved" | "rejected" => format!("{kind} version {version} for {stage}{reason}"),

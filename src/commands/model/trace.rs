@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::show::{gates_word, when};
+use super::show::when;
 use super::{Failure, Opened, Outcome, failure, say};
 use crate::outcome::exit;
 use crate::registry::Story;
@@ -59,7 +59,7 @@ fn words(story: &Story) -> String {
     if let Some(sha) = &v.git_sha {
         add("code", format!("commit {sha}{}", if v.git_dirty == Some(true) { ", with changes that were not committed" } else { "" }));
     }
-    add("gates", format!("{}: {}", gates_word(v), story.gates()));
+    add("gates", format!("{}: {}", v.gates_word(), story.gates()));
     for gate in
         v.gates.as_ref().and_then(Json::as_array).into_iter().flatten().filter(|g| ["warned", "failed", "broken"].iter().any(|w| g["status"] == *w))
     {

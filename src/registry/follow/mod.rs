@@ -186,7 +186,7 @@ pub(super) async fn bytes(follower: &Follower<'_>, version: &Version) -> Result<
 }
 
 /// Puts versions into the outbox that `MLflow` has not heard of: those that stand in a stage, or all; and every stage.
-pub async fn enqueue(registry: &Registry<'_>, model: &str, all: bool) -> Result<u64, RegistryError> {
+pub async fn enqueue(registry: &Registry<'_>, model: &str, all: bool) -> Result<(), RegistryError> {
     let writing = registry.write(model, false).await?;
     let id = writing.model_id;
     // What was refused is tried again.
@@ -196,17 +196,16 @@ pub async fn enqueue(registry: &Registry<'_>, model: &str, all: bool) -> Result<
                     where v.model_id = $1 and v.artifact_sha256 is not null \
                     and ($2 or not exists (select from mlops.version_mlflow f where f.version_id = v.id)) \
                     and not exists (select from mlops.outbox o where o.model_id = v.model_id and o.kind = 'version' and o.done_at is null and o.payload->'version' = to_jsonb(v.version)) \
-                    and ($2 or exists (select from mlops.deployment p where p.version_id = v.id and p.status = 'active')) order by v.version returning 1";
+                    and ($2 or exists (select from mlops.deployment p where p.version_id = v.id and p.status = 'active')) order by v.version";
     let aliases = "insert into mlops.outbox (model_id, target, kind, payload) \
                    select p.model_id, 'mlflow', 'alias', jsonb_build_object('stage', p.stage, 'version', v.version) from mlops.deployment p \
                    join mlops.model_version v on v.id = p.version_id where p.model_id = $1 and p.status = 'active' and v.artifact_sha256 is not null \
                    and not exists (select from mlops.outbox o where o.model_id = p.model_id and o.kind = 'alias' and o.done_at is null \
-                   and o.payload->>'stage' = p.stage and o.payload->'version' = to_jsonb(v.version)) returning 1";
+                   and o.payload->>'stage' = p.stage and o.payload->'version' = to_jsonb(v.version))";
     let statements = [
         (again.to_owned(), vec![(&id as _, Type::INT8)]),
         (versions.to_owned(), vec![(&id as _, Type::INT8), (&all as _, Type::BOOL)]),
         (aliases.to_owned(), vec![(&id as _, Type::INT8)]),
     ];
-    let rows = writing.finish("filling the outbox", &statements).await?;
-    Ok(rows.iter().map(|rows| rows.len() as u64).sum())
+    writing.finish("filling the outbox", &statements).await.map(drop)
 }

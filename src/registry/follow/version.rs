@@ -104,17 +104,11 @@ async fn registered(follower: &Follower<'_>, version: &Version) -> Result<(), Fo
 
 /// What people search for, and what ties the version to this registry.
 pub(super) fn version_tags(version: &Version) -> Vec<(String, String)> {
-    let gates = match version.gates_passed {
-        Some(true) if version.gates_warned => "warned",
-        Some(true) => "passed",
-        Some(false) => "failed",
-        None => "not evaluated",
-    };
     let mut tags = vec![
         (KEY.to_owned(), version.mlflow_key.clone()),
         ("mlops.registry_version".into(), version.version.to_string()),
         ("mlops.label".into(), version.label.clone()),
-        ("mlops.gates".into(), gates.into()),
+        ("mlops.gates".into(), version.gates_word().into()),
     ];
     let data = version.datasets.first();
     let more = [
