@@ -188,6 +188,17 @@ pub enum Verdict {
     Broken,
 }
 
+impl From<Verdict> for Status {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => Self::Passed,
+            Verdict::Warned => Self::Warned,
+            Verdict::Failed => Self::Failed,
+            Verdict::Broken => Self::Broken,
+        }
+    }
+}
+
 impl Verdict {
     pub const fn word(self) -> &'static str {
         match self {
@@ -214,6 +225,18 @@ pub struct Policy {
     pub warn_exit_code: Option<u8>,
 }
 
+/// `--shard 2/5`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Shard {
+    pub part: u32,
+    pub of: u32,
+}
+
+impl Shard {
+    /// More jobs than any pipeline has.
+    pub const MOST: u32 = 10_000;
+}
+
 /// Everything a sink may want to say. Version 1 of the published format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
@@ -229,9 +252,15 @@ pub struct RunReport {
     /// The sha256 of `model.artifact` as it lay there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub artifact: Option<String>,
-    /// Only some of the data gates were asked for.
+    /// Only some of the data gates were asked for, by name or tag.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub narrowed: bool,
+    /// What the job is called among those that run beside it: `--leg`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub leg: Option<String>,
+    /// The part of the tables that was looked at, of how many.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shard: Option<Shard>,
     /// RFC 3339, UTC.
     pub started_at: String,
     #[serde(rename = "elapsed_seconds", with = "seconds")]

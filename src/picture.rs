@@ -18,6 +18,8 @@ pub struct Picture {
 pub enum Shape {
     /// Lines over two axes.
     Curves { x: String, y: String, curves: Vec<Curve> },
+    /// Values in their order, such as those of one version after the other; where there is none, the line is broken.
+    Series { x: String, y: String, names: Vec<String>, lines: Vec<Line> },
     /// Counts by row and column.
     Matrix { rows: String, columns: String, labels: Vec<String>, cells: Vec<Vec<f64>> },
     /// A value for each name, and one of all.
@@ -33,6 +35,12 @@ pub struct Curve {
     /// A reference, not a measure.
     #[serde(default)]
     pub dashed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Line {
+    pub name: String,
+    pub values: Vec<Option<f64>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

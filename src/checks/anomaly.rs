@@ -7,6 +7,7 @@ use super::{Answer, Check, CheckType, Judgement, On, Question, Target};
 use crate::bounds::Ceiling;
 use crate::catalogue::Named;
 use crate::outcome::Status;
+use crate::picture::{Line, Shape};
 use crate::stats::float;
 use crate::units::counted;
 
@@ -124,7 +125,8 @@ impl Check for Anomaly {
         } else {
             format!("and it was {mean} every time")
         };
-        Judgement::new(status, format!("{what} {value}: {away} of {}; {bound}", counted(before.len() as u64, "run"))).measured(value, bound)
+        let message = format!("{what} {value}: {away} of {}; {bound}", counted(before.len() as u64, "run"));
+        Judgement::new(status, message.clone()).drawn(runs(what, &before, value), message).measured(value, bound)
     }
 
     fn judges_empty(&self) -> bool {
@@ -145,6 +147,13 @@ impl Check for Anomaly {
         let nothing = (self.max <= 0.0).then(|| "`max` is above 0".into());
         nothing.or_else(|| self.ceiling().mistake())
     }
+}
+
+/// The oldest first, this one last.
+fn runs(what: String, before: &[f64], now: f64) -> Shape {
+    let names = (0..before.len()).rev().map(|ago| format!("-{}", ago + 1)).chain(["now".to_owned()]).collect();
+    let values = before.iter().rev().copied().chain([now]).map(Some).collect();
+    Shape::Series { x: "run".into(), y: what.clone(), names, lines: vec![Line { name: what, values }] }
 }
 
 #[cfg(test)]

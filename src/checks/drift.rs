@@ -12,6 +12,7 @@ use crate::bounds::Ceiling;
 use crate::catalogue::Named;
 use crate::names::ident;
 use crate::outcome::Status;
+use crate::picture::{self, Bar};
 use crate::profile::{ColumnProfile, Shape, TableProfile};
 use crate::units::{Amount, counted, share};
 
@@ -233,6 +234,7 @@ impl Check for Drift {
                 None => judgement,
             };
         }
+        let bars = bars(&statuses);
         // The worst first; of many columns that did not move nobody wants to read.
         lines.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
         let evidence =
@@ -240,7 +242,8 @@ impl Check for Drift {
         let allowed = self.share.map(|most| format!("; allowed: {most}")).unwrap_or_default();
         let others = if left_out.is_empty() { String::new() } else { format!(" ({} cannot be compared)", left_out.len()) };
         let message = format!("{drifted} of {}{others} drifted against {}{allowed}", counted(total, "column"), self.against.shown());
-        Judgement::new(status, message)
+        Judgement::new(status, message.clone())
+            .drawn(picture::Shape::Bars { value: "distance".into(), bars, reference: None }, message)
             .measured(share(drifted, total), self.share.map_or_else(|| "none".into(), |m| format!("at most {m}")))
             .with_evidence(evidence)
     }
@@ -258,6 +261,20 @@ impl Check for Drift {
         self.against.mistake().or_else(|| self.own().mistake()).or(except)
     }
 }
+
+/// The farthest first.
+fn bars(columns: &[(Status, &String, Option<f64>)]) -> Vec<Bar> {
+    let bar = |(status, name, value): &(Status, &String, Option<f64>)| {
+        Some(Bar { name: (*name).to_owned(), value: (*value)?, out: matches!(status, Status::Failed | Status::Warned) })
+    };
+    let mut bars: Vec<Bar> = columns.iter().filter_map(bar).collect();
+    bars.sort_by(|a, b| b.value.total_cmp(&a.value));
+    bars.truncate(BARS);
+    bars
+}
+
+/// More are no picture.
+const BARS: usize = 25;
 
 #[cfg(test)]
 mod tests {

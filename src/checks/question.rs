@@ -3,6 +3,7 @@
 use crate::mistakes::suggestion;
 use crate::names::{TableName, ident};
 use crate::outcome::Status;
+use crate::picture::Shape;
 use crate::ports::postgres::catalog::{Catalog, ColumnFacts, Table};
 use crate::profile::TableProfile;
 
@@ -183,11 +184,13 @@ pub struct Judgement {
     pub measure: Option<(f64, String)>,
     /// What it rests on, a line each.
     pub evidence: Vec<String>,
+    /// The same to look at, and in words.
+    pub picture: Option<(Shape, String)>,
 }
 
 impl Judgement {
     pub fn new(status: Status, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), measure: None, evidence: Vec::new() }
+        Self { status, message: message.into(), measure: None, evidence: Vec::new(), picture: None }
     }
 
     #[must_use]
@@ -199,6 +202,12 @@ impl Judgement {
     #[must_use]
     pub fn with_evidence(mut self, evidence: Vec<String>) -> Self {
         self.evidence = evidence;
+        self
+    }
+
+    #[must_use]
+    pub fn drawn(mut self, shape: Shape, about: impl Into<String>) -> Self {
+        self.picture = Some((shape, about.into()));
         self
     }
 

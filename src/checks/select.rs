@@ -2,6 +2,7 @@
 
 use super::gates::{Gates, Planned};
 use crate::mistakes::suggestion;
+use crate::outcome::Shard;
 
 /// `--only`, `--tags` and `--shard`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl Selection {
         let wrong = || format!("`{text}` is no shard: write the part and how many there are, such as `2/5`");
         let (part, of) = text.split_once('/').ok_or_else(wrong)?;
         let (part, of): (u32, u32) = (part.trim().parse().map_err(|_| wrong())?, of.trim().parse().map_err(|_| wrong())?);
-        if part == 0 || part > of { Err(wrong()) } else { Ok((part, of)) }
+        if part == 0 || part > of || of > Shard::MOST { Err(wrong()) } else { Ok((part, of)) }
     }
 }
 

@@ -1,17 +1,21 @@
 //! The command line. Every option has an environment name; the action's inputs become options.
 
 mod data;
+mod inputs;
 mod migrate;
 mod model;
+mod report;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 pub use self::data::DataVerb;
+pub use self::inputs::{inputs, with_inputs};
 pub use self::migrate::MigrateVerb;
 pub use self::model::{CurrentPart, ExportForm, HowArgs, ModelVerb};
+pub use self::report::{CommentWhen, FailOn, ReportArgs, ReportVerb};
 
 /// Migrate, seed, check, version, evaluate, register and deploy, from one mlops.yml.
 #[derive(Debug, Parser)]
@@ -55,6 +59,9 @@ pub struct Global {
     /// Only what needs attention.
     #[arg(short, long, global = true, env = "MLOPS_QUIET")]
     pub quiet: bool,
+    /// Read mlops.yml although the event is `pull_request_target`, where it may be anybody's and the secrets are yours.
+    #[arg(long, global = true, env = "MLOPS_ALLOW_PULL_REQUEST_TARGET")]
+    pub allow_pull_request_target: bool,
     /// The folder with `initdb` and `postgres` for throwaway servers; searched for by default.
     #[arg(long, global = true, env = "MLOPS_POSTGRES_BIN", value_name = "DIR")]
     pub postgres_bin: Option<PathBuf>,
@@ -103,6 +110,33 @@ pub enum Command {
     },
     /// Loads the seeds and nothing else; the reports are those of a run.
     Seed(BadRows),
+    /// A starter mlops.yml from what is here (and in a database), with a workflow or GitLab job; nothing is overwritten.
+    Init {
+        /// For which platform the job is; by default the one that the repository shows.
+        #[arg(long, env = "MLOPS_CI", value_name = "PLATFORM")]
+        ci: Option<Platform>,
+        /// Tables to propose gates for; by default all.
+        #[arg(long, env = "MLOPS_TABLES", value_delimiter = ',', value_name = "TABLES")]
+        tables: Vec<String>,
+    },
+    /// Database, token, event and tools: what is missing here, and what to do about it.
+    Doctor {
+        /// The token to look at; else `GITHUB_TOKEN` or `GITLAB_TOKEN`.
+        #[arg(long, env = "MLOPS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+        token: Option<String>,
+    },
+    /// Completions for a shell.
+    Completions { shell: Shell },
+    /// The manual page, or one for every verb in a folder.
+    Man {
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
+    /// Reports of several jobs as one, delivered everywhere.
+    Report {
+        #[command(subcommand)]
+        verb: ReportVerb,
+    },
     /// Apply or undo migrations, or show which are applied.
     Migrate {
         #[command(subcommand)]
@@ -140,21 +174,11 @@ pub struct RunArgs {
     /// Run on a throwaway server; write no file, register nothing, comment nowhere.
     #[arg(long, env = "MLOPS_DRY_RUN")]
     pub dry_run: bool,
-    /// What makes the run fail; overrides `report.fail_on`.
-    #[arg(long, env = "MLOPS_FAIL_ON")]
-    pub fail_on: Option<FailOn>,
-    /// The exit code of a run with warnings only (for GitLab's `allow_failure: exit_codes`).
-    #[arg(long, env = "MLOPS_WARN_EXIT_CODE", value_name = "CODE")]
-    pub warn_exit_code: Option<u8>,
-    /// Whether the change gets a comment; overrides `report.comment`.
-    #[arg(long, env = "MLOPS_COMMENT")]
-    pub comment: Option<CommentWhen>,
-    /// Fail when the comment cannot be posted.
-    #[arg(long, env = "MLOPS_REQUIRE_COMMENT")]
-    pub require_comment: bool,
-    /// The token for the comment; else `GITHUB_TOKEN` or `GITLAB_TOKEN`.
-    #[arg(long, env = "MLOPS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub token: Option<String>,
+    /// What this job is called among those that run beside it, such as `py3.12`; by default its shard.
+    #[arg(long, env = "MLOPS_LEG", value_name = "NAME")]
+    pub leg: Option<String>,
+    #[command(flatten)]
+    pub report: ReportArgs,
     #[command(flatten)]
     pub bad_rows: BadRows,
 }
@@ -186,16 +210,10 @@ pub enum LogFormat {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    Failed,
-    Warned,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CommentWhen {
-    Auto,
-    Always,
-    Never,
+pub enum Platform {
+    Github,
+    Gitlab,
+    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -204,48 +222,10 @@ pub enum SchemaOf {
     Report,
 }
 
-/// The options of `run` that are inputs of the action: `(name, help, is a flag)`.
-pub fn inputs() -> Vec<(String, String, bool)> {
-    let command = Cli::command();
-    let run = command.find_subcommand("run").cloned().unwrap_or_default();
-    let hidden = ["help", "version", "verbose", "color", "progress", "postgres-bin"];
-    let args = command.get_arguments().chain(run.get_arguments());
-    let inputs = args.filter_map(|arg| {
-        let name = arg.get_long().filter(|name| !hidden.contains(name))?;
-        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        Some((name.to_owned(), help, matches!(arg.get_action(), ArgAction::SetTrue)))
-    });
-    inputs.collect()
-}
-
-/// GitHub hands inputs over as `INPUT_DRY-RUN`; they become options, unless the option is given. An input that is not
-/// set arrives empty, and so does an argument built from one.
-pub fn with_inputs(args: Vec<String>, env: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
-    if args.iter().skip(1).find(|arg| !arg.is_empty()).map(String::as_str) != Some("run") {
-        return Ok(args);
-    }
-    let mut args: Vec<String> = args.into_iter().enumerate().filter(|(i, arg)| *i == 0 || !arg.is_empty()).map(|(_, arg)| arg).collect();
-    for (name, _, flag) in inputs() {
-        // GitHub keeps the dashes of a name; GitLab's variables cannot hold them.
-        let dashed = format!("INPUT_{}", name.to_uppercase());
-        let given = env.get(&dashed).or_else(|| env.get(&dashed.replace('-', "_")));
-        let Some(value) = given.map(|v| v.trim()).filter(|v| !v.is_empty()) else { continue };
-        let option = format!("--{name}");
-        if args.iter().any(|arg| *arg == option || arg.starts_with(&format!("{option}="))) {
-            continue;
-        }
-        match (flag, value) {
-            (false, value) => args.push(format!("{option}={value}")),
-            (true, "true") => args.push(option),
-            (true, "false") => {}
-            (true, other) => return Err(format!("the input `{name}` is true or false, not `{other}`")),
-        }
-    }
-    Ok(args)
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]
@@ -257,19 +237,5 @@ mod tests {
             let exempt = ["help", "version", "verbose"].contains(&arg.get_id().as_str());
             assert!(exempt || arg.get_env().is_some_and(|e| e.to_string_lossy().starts_with("MLOPS_")), "{}", arg.get_id());
         }
-    }
-
-    #[test]
-    fn inputs_become_options_and_empty_ones_nothing() {
-        let env = [("INPUT_DRY-RUN", "true"), ("INPUT_STAGES", "check"), ("INPUT_COMMENT", ""), ("INPUT_QUIET", "false")];
-        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let args = ["mlops", "run", "", "--stages=migrate"].map(str::to_owned).to_vec();
-        assert_eq!(with_inputs(args, &env).expect("args"), ["mlops", "run", "--stages=migrate", "--dry-run"]);
-    }
-
-    #[test]
-    fn an_input_that_is_neither_true_nor_false_is_a_mistake() {
-        let env = [("INPUT_DRY-RUN".to_owned(), "yes".to_owned())].into();
-        assert!(with_inputs(vec!["mlops".into(), "run".into()], &env).is_err());
     }
 }

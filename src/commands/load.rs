@@ -8,12 +8,14 @@ use crate::checks::Selection;
 use crate::config::{self, Config, Input};
 use crate::dataset::Dataset;
 use crate::mistakes::{Mistakes, nearest, suggestion};
+use crate::outcome::Shard;
 use crate::pipeline::{Plan, plan, sections};
 use crate::ports::ci::Ci;
 use crate::ports::files::Workspace;
 use crate::ports::postgres::scratch::Binaries;
 use crate::ports::postgres::{Address, Postgres, password_of};
 use crate::registry::{Model, Settings};
+use crate::render::Templates;
 use crate::secret::Mask;
 use crate::stages::{Around, Target, kinds, seed_tasks};
 
@@ -25,8 +27,11 @@ pub(super) struct Loaded {
     pub(super) plan: Plan,
     pub(super) workspace: Workspace,
     pub(super) mask: Mask,
-    /// Only some of the data gates are to run.
+    pub(super) templates: Templates,
+    /// Only some of the data gates are to run, by name or tag.
     pub(super) narrowed: bool,
+    /// Only a part of the tables.
+    pub(super) shard: Option<Shard>,
 }
 
 impl Shell {
@@ -44,6 +49,7 @@ impl Shell {
 
     /// Configuration and plan, or every mistake in them.
     pub(super) fn load(&self, only: &[String]) -> Result<Loaded, Failure> {
+        self.refuse_strangers()?;
         check_stages(only)?;
         let (text, shown) = self.read_config()?;
         let mut mistakes = Mistakes::default();
@@ -69,8 +75,31 @@ impl Shell {
         logging::set_mask(&mask);
         let config = config?;
         let plan = plan(&config, shown, only, mistakes);
-        let root = self.global.config.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
-        Some(Loaded { config, registry, plan, workspace: Workspace::new(root), mask, narrowed: false })
+        let workspace = self.workspace();
+        let place = config.place("templates").unwrap_or_default();
+        let templates = templates(config.core.templates.as_deref(), &workspace).unwrap_or_else(|why| {
+            mistakes.add(place, why);
+            Templates::default()
+        });
+        Some(Loaded { config, registry, plan, workspace, mask, templates, narrowed: false, shard: None })
+    }
+
+    /// The folder of `mlops.yml`.
+    pub(super) fn workspace(&self) -> Workspace {
+        Workspace::new(self.global.config.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from))
+    }
+
+    /// In a job that has the repository's secrets for a stranger's change, mlops.yml says what is connected to, sent and run.
+    fn refuse_strangers(&self) -> Result<(), Failure> {
+        if self.global.allow_pull_request_target || !self.ci().is_privileged() {
+            return Ok(());
+        }
+        let event = self.env.get("GITHUB_EVENT_NAME").map_or("this event", String::as_str);
+        Err(Failure::usage(format!(
+            "under `{event}` the code of a change may be a stranger's while the secrets are yours: nothing that mlops.yml says is done. Run on \
+             `pull_request` and comment from a second workflow (docs/ci.md), or, where nothing of the change is checked out, say \
+             --allow-pull-request-target"
+        )))
     }
 
     /// Exit 2 with every mistake; on GitHub also as annotations, with JSON as JSON.
@@ -93,12 +122,7 @@ impl Shell {
     /// Secrets of the configuration, and of the environment by its names.
     fn mask(&self, config: Option<&Config>) -> Mask {
         let mut mask = Mask::default();
-        let ends = ["TOKEN", "PASSWORD", "PASSWD", "SECRET", "API_KEY"];
-        for (name, value) in &self.env {
-            if ends.iter().any(|end| name.to_uppercase().ends_with(end)) || value.contains("://") {
-                mask.add(value);
-            }
-        }
+        self.secrets(&mut mask);
         let flags = [&self.global.database_url, &self.global.registry_url];
         flags.into_iter().flatten().for_each(|url| mask.add(url));
         config.iter().flat_map(|c| &c.secrets).for_each(|secret| mask.add(secret));
@@ -106,6 +130,16 @@ impl Shell {
         let given = flags.into_iter().flatten().chain(config.iter().flat_map(|c| &c.secrets)).chain(self.env.values());
         given.filter(|text| text.contains("password")).filter_map(|text| password_of(text)).for_each(|password| mask.add(&password));
         mask
+    }
+
+    /// Secrets of the environment, by their names.
+    pub(super) fn secrets(&self, mask: &mut Mask) {
+        let ends = ["TOKEN", "PASSWORD", "PASSWD", "SECRET", "API_KEY"];
+        for (name, value) in &self.env {
+            if ends.iter().any(|end| name.to_uppercase().ends_with(end)) || value.contains("://") {
+                mask.add(value);
+            }
+        }
     }
 
     /// A path of the command line, as seen from the folder of `mlops.yml`.
@@ -128,7 +162,8 @@ impl Loaded {
         if !self.plan.stages.iter().any(|planned| planned.kind.name == "check") && (!selection.only.is_empty() || !selection.tags.is_empty()) {
             return Err(Failure::usage("--only and --tags select data gates, and `gates.data` does not run"));
         }
-        self.narrowed = true;
+        self.narrowed = !selection.only.is_empty() || !selection.tags.is_empty();
+        self.shard = selection.shard.map(|(part, of)| Shard { part, of });
         self.plan.stages.iter_mut().try_for_each(|planned| planned.stage.select(selection)).map_err(Failure::usage)
     }
 
@@ -193,6 +228,27 @@ impl Loaded {
         let url = &self.config.core.database.url;
         if throwaway || url.is_empty() { Target::Throwaway(self.binaries(shell)) } else { Target::Server(self.address(url)) }
     }
+}
+
+/// Those of the program, and those of a folder in their place.
+pub(super) fn templates(folder: Option<&str>, workspace: &Workspace) -> Result<Templates, String> {
+    let mut templates = Templates::default();
+    let Some(folder) = folder else { return Ok(templates) };
+    let found = workspace.read_folder(folder, |name| name.ends_with(".hbs")).map_err(|e| e.to_string())?;
+    if found.is_empty() {
+        return Err(format!("`templates`: {folder} holds no file that ends in .hbs"));
+    }
+    for (file, text) in found {
+        let name = file.rsplit('/').next().unwrap_or(&file).trim_end_matches(".hbs").to_owned();
+        if !Templates::names().any(|known| known == name) {
+            return Err(format!(
+                "`templates`: there is no template `{name}.hbs`; {}",
+                suggestion(&name, Templates::names().collect::<Vec<_>>(), "templates")
+            ));
+        }
+        templates.replace(&name, &text).map_err(|e| format!("`templates`: {folder}/{name}.hbs: {}", e.why))?;
+    }
+    Ok(templates)
 }
 
 fn check_stages(only: &[String]) -> Result<(), Failure> {

@@ -43,6 +43,17 @@ pub(super) fn hide(text: &str) -> String {
     }
 }
 
+/// Anybody's text on a runner that reads commands in logs, at the start of any line.
+pub(super) fn harmless(text: &str) -> String {
+    let line = |line: &str| {
+        let visible: String = line.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
+        let visible = visible.replace("##[", "# #[");
+        let start = visible.len() - visible.trim_start().len();
+        if visible[start..].starts_with("::") { format!("{}: :{}", &visible[..start], &visible[start + 2..]) } else { visible }
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 struct Masked;
 
 impl<'a> MakeWriter<'a> for Masked {
@@ -56,11 +67,22 @@ impl<'a> MakeWriter<'a> for Masked {
 impl Write for Masked {
     /// The subscriber writes a whole line at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(hide(&String::from_utf8_lossy(line)).as_bytes())?;
+        io::stderr().write_all(harmless(&hide(&String::from_utf8_lossy(line))).as_bytes())?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_a_command() {
+        assert_eq!(harmless(" INFO a\n::error::b\n  ::add-mask::c\r##[group]d\u{1b}[31m"), " INFO a\n: :error::b\n  : :add-mask::c # #[group]d [31m");
+        assert_eq!(harmless("a::b\n"), "a::b\n");
     }
 }

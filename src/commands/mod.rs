@@ -2,13 +2,18 @@
 
 mod check;
 mod data;
+mod deliver;
+mod doctor;
 mod explain;
+mod init;
 mod load;
 mod logging;
+mod manual;
 mod migrate;
 mod model;
 mod plan;
 mod progress;
+mod report;
 mod run;
 mod schema;
 mod tell;
@@ -23,7 +28,7 @@ use futures_util::FutureExt as _;
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, CommentWhen, Format, Global, RunArgs, StagesArg, When, with_inputs};
+use crate::cli::{Cli, Command, CommentWhen, Format, Global, ReportArgs, RunArgs, StagesArg, When, with_inputs};
 use crate::outcome::exit;
 use crate::ports::postgres::running;
 
@@ -128,21 +133,36 @@ async fn verb(shell: &Shell, command: Command) -> Outcome {
         Command::Explain { name } => explain::explain(shell, name.as_deref()),
         Command::Seed(bad_rows) => {
             let only = StagesArg { stages: vec!["seed".into()] };
-            run::run(shell, &RunArgs { only, bad_rows, comment: Some(CommentWhen::Never), ..RunArgs::default() }).await
+            run::run(shell, &RunArgs { only, bad_rows, report: silent(), ..RunArgs::default() }).await
         }
         Command::Check { select, explain: true } => check::explain(shell, &select).await,
         Command::Check { select, explain: false } => {
             let only = StagesArg { stages: vec!["check".into()] };
-            run::run(shell, &RunArgs { only, select, comment: Some(CommentWhen::Never), ..RunArgs::default() }).await
+            run::run(shell, &RunArgs { only, select, report: silent(), ..RunArgs::default() }).await
         }
         Command::Data { verb } => data::data(shell, verb).await,
         Command::Model { model, verb } => model::model(shell, model, verb).await,
+        Command::Init { ci, tables } => init::init(shell, ci, &tables).await,
+        Command::Doctor { token } => doctor::doctor(shell, token.as_deref()).await,
+        Command::Completions { shell: which } => {
+            manual::completions(which);
+            Ok(exit::PASSED)
+        }
+        Command::Man { folder } => manual::man(folder.as_deref()),
+        Command::Report { verb } => report::report(shell, verb).await,
         Command::Migrate { verb } => migrate::migrate(shell, &verb).await,
     }
 }
 
+/// Of the verbs that are a part of a run: the comment is the whole run's.
+fn silent() -> ReportArgs {
+    ReportArgs { comment: Some(CommentWhen::Never), ..ReportArgs::default() }
+}
+
 fn fail(failure: &Failure) -> u8 {
     let text = logging::hide(&failure.message);
+    // The pictures of mistakes may have colours of ours.
+    let text = if failure.told { text } else { logging::harmless(&text) };
     let _ = writeln!(anstream::stderr(), "{}{text}", if failure.message.contains('\n') { "" } else { "mlops: " });
     failure.code
 }

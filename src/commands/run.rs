@@ -1,14 +1,14 @@
 //! `mlops run`: load, plan, connect, execute, deliver, verdict.
 
+use super::deliver::{self, policy};
 use super::load::Loaded;
 use super::{Failure, Outcome, Shell, logging, progress};
-use crate::cli::{CommentWhen, FailOn, RunArgs};
-use crate::config;
-use crate::outcome::{Policy, RunReport, exit};
+use crate::cli::RunArgs;
+use crate::outcome::{RunReport, Shard};
 use crate::pipeline::{About, execute};
-use crate::ports::ci::in_container;
+use crate::ports::ci;
 use crate::ports::git::Git;
-use crate::report::{self, CommentPolicy, Delivered, Delivery, deliver};
+use crate::report;
 use crate::stages::{Env, LINEAGE_FILES};
 
 pub(super) async fn run(shell: &Shell, args: &RunArgs) -> Outcome {
@@ -39,9 +39,15 @@ pub(super) async fn run_with(shell: &Shell, args: &RunArgs, files: Files, prepar
     watch.clear();
     let mut report = masked(&report, &env)?;
     report.narrowed = loaded.narrowed;
+    report.shard = loaded.shard;
+    report.leg = args.leg.clone().filter(|leg| !leg.is_empty()).or_else(|| loaded.shard.map(|Shard { part, of }| format!("{part}/{of}")));
     report.artifact = artifact(&loaded, &env);
-    let delivered = deliver(&report, &delivery(shell, args, &loaded, &env, files)).await;
-    Ok(verdict(&report, &delivered, args))
+    let to = deliver::Place { judges: true, shell, core: &loaded.config.core, workspace: &env.workspace, ci: &env.ci, templates: &loaded.templates };
+    let code = deliver::deliver(&report, &to, &args.report, args.dry_run, files).await;
+    if args.dry_run {
+        tracing::info!("dry run: nothing was written");
+    }
+    Ok(code)
 }
 
 /// Reports of an earlier run must not stand in for those of this one, should it end before it can write them.
@@ -61,7 +67,7 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
     };
     let target = loaded.target(shell, args.dry_run);
     let mut mask = loaded.mask.clone();
-    args.token.iter().for_each(|token| mask.add(token));
+    args.report.token.iter().for_each(|token| mask.add(token));
     logging::set_mask(&mask);
     let mut ci = shell.ci();
     if loaded.config.section("model").is_some() {
@@ -75,11 +81,12 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
         env.registry_settings.mlflow = None;
     }
     env.partial = partial(args, loaded);
+    env.templates = loaded.templates.clone();
     env.pool = core.database.pool;
     env.vars = shell.env.clone();
     env.now = now();
     env.max_bad_rows = args.bad_rows.max_bad_rows;
-    env.in_container = in_container(&shell.env);
+    env.place = ci::Place::of(&shell.env);
     env.around = loaded.around(shell);
     if args.dry_run {
         env.around.registry = None;
@@ -89,7 +96,7 @@ fn environment(shell: &Shell, args: &RunArgs, loaded: &Loaded, scratch: Option<&
 
 /// Why this run's gates are not all of them, where they are not.
 fn partial(args: &RunArgs, loaded: &Loaded) -> Option<String> {
-    if loaded.narrowed {
+    if loaded.narrowed || loaded.shard.is_some() {
         return Some("only some of the data gates ran (--only, --tags or --shard)".into());
     }
     let missing: Vec<&str> = loaded.gates().into_iter().filter(|name| !loaded.plan.stages.iter().any(|p| p.kind.name == *name)).collect();
@@ -102,15 +109,7 @@ pub(super) fn now() -> String {
 }
 
 fn about(shell: &Shell, args: &RunArgs, loaded: &Loaded) -> About {
-    let fail_on_warning = match args.fail_on {
-        Some(fail_on) => fail_on == FailOn::Warned,
-        None => loaded.config.core.report.fail_on == config::FailOn::Warned,
-    };
-    About {
-        environment: shell.global.environment.clone(),
-        started_at: now(),
-        policy: Policy { fail_on_warning, warn_exit_code: args.warn_exit_code },
-    }
+    About { environment: shell.global.environment.clone(), started_at: now(), policy: policy(&args.report, &loaded.config.core) }
 }
 
 /// No sink ever sees a secret.
@@ -125,43 +124,4 @@ fn artifact(loaded: &Loaded, env: &Env) -> Option<String> {
     let model = loaded.model()?;
     let registered = env.facts().registered.and_then(|version| version.artifact_sha256);
     registered.or_else(|| env.workspace.contents(&model.artifact).ok().map(|contents| contents.sha256()))
-}
-
-fn delivery<'a>(shell: &Shell, args: &'a RunArgs, loaded: &'a Loaded, env: &'a Env, files: Files) -> Delivery<'a> {
-    let comment = match (args.dry_run, args.comment, loaded.config.core.report.comment) {
-        (true, ..) | (_, Some(CommentWhen::Never), _) | (_, None, config::Comment::Never) => CommentPolicy::Never,
-        (_, Some(CommentWhen::Always), _) | (_, None, config::Comment::Always) => CommentPolicy::Always,
-        (_, Some(CommentWhen::Auto), _) | (_, None, config::Comment::Auto) => CommentPolicy::Auto,
-    };
-    Delivery {
-        workspace: &env.workspace,
-        dir: &env.out,
-        ci: &env.ci,
-        comment,
-        token: args.token.as_deref(),
-        colour: shell.colour_out(),
-        quiet: shell.global.quiet,
-        json_only: shell.json(),
-        only_told: files == Files::Kept,
-    }
-}
-
-/// A report that could not be delivered is a warning; only a comment that was required, or files that could not be
-/// written, change the exit code of a green run.
-fn verdict(report: &RunReport, delivered: &Delivered, args: &RunArgs) -> u8 {
-    for (sink, why) in &delivered.failed {
-        tracing::warn!("{sink}: {}", logging::hide(why));
-    }
-    if args.dry_run {
-        tracing::info!("dry run: nothing was written");
-    } else if !delivered.done.is_empty() {
-        tracing::info!("{}", delivered.done.join(", "));
-    }
-    let files: Vec<&str> = report::kinds().iter().filter(|kind| kind.sink.file().is_some()).map(|kind| kind.name).collect();
-    let lost = |(sink, _): &(String, String)| files.contains(&sink.as_str()) || sink == "console" || (args.require_comment && sink == "comment");
-    if report.exit_code == exit::PASSED && delivered.failed.iter().any(lost) {
-        tracing::error!("the run passed, but its report could not be delivered: exit {}", exit::BROKEN);
-        return exit::BROKEN;
-    }
-    report.exit_code
 }

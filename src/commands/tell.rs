@@ -1,5 +1,6 @@
 //! Outcomes of the verbs that are no run, in words or as JSON; the exit code follows.
 
+use super::logging::harmless;
 use super::{Shell, say};
 use crate::outcome::{Outcome, Status, exit};
 
@@ -17,9 +18,9 @@ pub(super) fn tell(shell: &Shell, outcomes: &[Outcome], nothing: &str) -> u8 {
 
 pub(super) fn line(o: &Outcome) {
     let took = if o.elapsed.is_zero() { String::new() } else { format!(" ({:.0?})", o.elapsed) };
-    say(&format!("{} {} {}: {}{took}\n", o.status.word(), o.subject, o.name, o.message));
-    o.remedy.iter().for_each(|remedy| say(&format!("    → {remedy}\n")));
-    o.evidence.iter().for_each(|evidence| say(&format!("    {evidence}\n")));
+    say(&harmless(&format!("{} {} {}: {}{took}\n", o.status.word(), o.subject, o.name, o.message)));
+    o.remedy.iter().for_each(|remedy| say(&harmless(&format!("    → {remedy}\n"))));
+    o.evidence.iter().for_each(|evidence| say(&harmless(&format!("    {evidence}\n"))));
 }
 
 pub(super) fn code(outcomes: &[Outcome]) -> u8 {

@@ -13,7 +13,7 @@ use crate::tls::TlsMode;
 use crate::units::Span;
 
 /// Top-level keys that are read here. `environments` has been applied before.
-pub(super) const KEYS: [&str; 5] = ["version", "project", "database", "report", "environments"];
+pub(super) const KEYS: [&str; 6] = ["version", "project", "database", "report", "templates", "environments"];
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +26,9 @@ pub struct Core {
     pub database: Database,
     #[serde(default)]
     pub report: Report,
+    /// A folder with templates of your own, by the names of those in `templates/`: `report.md.hbs`, `deployment.yaml.hbs`, …
+    #[serde(default)]
+    pub templates: Option<RelPath>,
 }
 
 /// The Postgres server that the stages work on.
@@ -69,6 +72,16 @@ pub struct Report {
     pub dir: RelPath,
     /// Whether a pull or merge request gets a comment: `auto` when there is one to comment on.
     pub comment: Comment,
+    /// What happens to the comment of the last run: `update` it, or `recreate` it, so that whoever follows the change hears of it.
+    pub comment_mode: CommentMode,
+    /// Also a check run on the commit (GitHub, `checks: write`).
+    pub check_run: bool,
+    /// Also a commit status (GitHub `statuses: write`, GitLab scope `api`).
+    pub commit_status: bool,
+    /// How long the code host may be asked and asked again; what is not delivered by then is a warning.
+    pub timeout: Span,
+    /// A file with certificates to trust when talking to the code host.
+    pub ca: Option<PathBuf>,
     /// What makes a run fail.
     pub fail_on: FailOn,
 }
@@ -78,6 +91,11 @@ impl Default for Report {
         Self {
             dir: RelPath::parse("mlops-out").unwrap_or_else(|_| unreachable!("a plain name")),
             comment: Comment::default(),
+            comment_mode: CommentMode::default(),
+            check_run: false,
+            commit_status: false,
+            timeout: Span::seconds(180),
+            ca: None,
             fail_on: FailOn::default(),
         }
     }
@@ -94,6 +112,14 @@ pub enum Comment {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+pub enum CommentMode {
+    #[default]
+    Update,
+    Recreate,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum FailOn {
     #[default]
     Failed,
@@ -101,6 +127,11 @@ pub enum FailOn {
 }
 
 impl Core {
+    /// Nothing but defaults.
+    pub fn bare() -> Self {
+        Self { version: 1, project: String::new(), database: Database::default(), report: Report::default(), templates: None }
+    }
+
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
         [self.database.url.expose()].into_iter().filter(|url| !url.is_empty())
     }

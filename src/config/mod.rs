@@ -6,12 +6,12 @@ mod interpolate;
 mod overlay;
 mod source;
 
-pub use self::core::{Comment, Core, FailOn};
+pub use self::core::{Comment, CommentMode, Core, FailOn};
 
 use std::collections::BTreeMap;
 
-use crate::mistakes::{Mistakes, suggestion};
-use crate::node::Node;
+use crate::mistakes::{Mistakes, Place, suggestion};
+use crate::node::{Node, Value};
 
 /// What configuration is made of.
 pub struct Input<'a> {
@@ -37,6 +37,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where a top-level key's value stands.
+    pub fn place(&self, key: &str) -> Option<Place> {
+        self.root.get(key).map(|node| node.place)
+    }
+
     /// A stage's section, by its dotted name.
     pub fn section(&self, dotted: &str) -> Option<&Node> {
         dotted.split('.').try_fold(&self.root, |node, name| node.get(name))
@@ -59,6 +64,15 @@ pub fn load(input: &Input<'_>, mistakes: &mut Mistakes) -> Option<Config> {
     let core = core::decode(&root, mistakes)?;
     secrets.extend(core.secrets().map(str::to_owned));
     Some(Config { core, root, secrets })
+}
+
+/// Only what reports need: a job that gathers those of others has no database, and so none of its variables.
+pub fn load_reporting(input: &Input<'_>, mistakes: &mut Mistakes) -> Option<Core> {
+    let root = overlay::apply(source::parse(input.text, mistakes)?, input.environment, mistakes);
+    let wanted = root.entries().iter().filter(|(key, _)| ["version", "project", "report", "templates"].contains(&key.name.as_str())).cloned();
+    let mut root = Node::new(Value::Map(wanted.collect()), root.place);
+    interpolate::apply(&mut root, input, &mut Vec::new(), mistakes);
+    core::decode(&root, mistakes)
 }
 
 /// The names of all environments of a file, for validating every one of them.

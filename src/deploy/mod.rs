@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use crate::render::{RenderError, render};
+use crate::render::{RenderError, Templates};
 
 /// The deploy stage's objects: a Deployment and a Service.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -157,7 +157,7 @@ impl Deploy {
     }
 
     /// `(file, content)`, in the order in which they are applied.
-    pub fn manifests(&self, release: &Release) -> Result<Vec<(String, String)>, RenderError> {
+    pub fn manifests(&self, release: &Release, templates: &Templates) -> Result<Vec<(String, String)>, RenderError> {
         let selector = json!({"app.kubernetes.io/name": self.name});
         let mut labels = json!({"app.kubernetes.io/name": self.name, "app.kubernetes.io/managed-by": "mlops-action"});
         let mut annotations = Map::new();
@@ -176,10 +176,10 @@ impl Deploy {
         });
         let mut files = Vec::new();
         for kind in ["deployment", "service"] {
-            files.push((format!("manifests/{kind}.yaml"), render(&format!("{kind}.yaml"), &data)?));
+            files.push((format!("manifests/{kind}.yaml"), templates.render(&format!("{kind}.yaml"), &data)?));
         }
         let resources: Vec<&String> = files.iter().map(|(file, _)| file).collect();
-        let kustomization = render("kustomization.yaml", &json!({"resources": resources}))?;
+        let kustomization = templates.render("kustomization.yaml", &json!({"resources": resources}))?;
         files.push(("kustomization.yaml".into(), kustomization));
         Ok(files)
     }
@@ -238,7 +238,7 @@ mod tests {
     fn texts_that_yaml_would_read_as_something_else_stay_texts() {
         let deploy = deploy(r#", "env": {"COUNTRY": "NO", "PORT": "8080", "TEXT": "a: b # c\n\"d\""}"#);
         let release = Release { version: Some("1e5".into()), ..Release::default() };
-        let files = deploy.manifests(&release).expect("files");
+        let files = deploy.manifests(&release, &Templates::default()).expect("files");
         // Read back by a parser that is not the one the project reads its own files with.
         let deployment: serde_yaml::Value = serde_yaml::from_str(&files[0].1).expect("yaml");
         let env = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];

@@ -43,6 +43,8 @@ pub async fn execute(plan: &Plan, env: &Env, about: About, watch: &dyn Watch) ->
         commit: env.ci.commit.clone(),
         artifact: None,
         narrowed: false,
+        leg: None,
+        shard: None,
         started_at: about.started_at,
         elapsed: started.elapsed(),
         verdict,

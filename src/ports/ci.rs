@@ -12,6 +12,9 @@ pub enum Host {
     Local,
 }
 
+/// Which of two runs is the newer one: numbers that only grow, and attempts of the same run.
+pub type Stamp = (u64, u64);
+
 /// The pull or merge request that triggered the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -20,15 +23,28 @@ pub struct Change {
     pub from_fork: bool,
 }
 
+/// Where the commit of a `workflow_run` after a pull request comes from. Its pull request is asked for by this, never by what a report says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// `owner/name`, a fork or not.
+    pub repository: String,
+    pub branch: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ci {
     pub host: Host,
+    /// `pull_request`, `merge_group`, `merge_request_event`, …
+    pub event: Option<String>,
     /// `owner/name` on GitHub, the project's id on GitLab.
     pub repository: Option<String>,
     /// The commit a reader knows: the head of the change, not a merge commit made for the test.
     pub commit: Option<String>,
     pub change: Option<Change>,
+    /// Only of a `workflow_run` after a pull request.
+    pub source: Option<Source>,
     pub run_url: Option<String>,
+    pub stamp: Option<Stamp>,
     /// Who made it run.
     pub actor: Option<String>,
     /// Which attempt of the same run this is.
@@ -36,6 +52,7 @@ pub struct Ci {
     /// The branch; of a change, the one that it comes from.
     pub branch: Option<String>,
     pub api_url: Option<String>,
+    pub graphql_url: Option<String>,
     /// `GITHUB_OUTPUT`.
     pub outputs: Option<PathBuf>,
     /// `GITHUB_STEP_SUMMARY`.
@@ -74,6 +91,10 @@ impl Ci {
     fn local(env: &Env) -> Self {
         Self {
             host: Host::Local,
+            event: None,
+            source: None,
+            stamp: None,
+            graphql_url: None,
             repository: None,
             commit: get(env, "GIT_COMMIT"),
             change: None,
@@ -89,39 +110,75 @@ impl Ci {
         }
     }
 
+    /// What a reader calls it here.
+    pub const fn change_word(&self) -> &'static str {
+        match self.host {
+            Host::GitLab => "merge request",
+            Host::GitHub | Host::Local => "pull request",
+        }
+    }
+
+    /// Not merged yet: a pull request, or its place in the merge queue. Nothing is shipped from it.
+    pub fn is_proposal(&self) -> bool {
+        self.change.is_some() || self.source.is_some() || self.event.as_deref() == Some("merge_group")
+    }
+
+    /// The code may be anybody's while the secrets are the repository's.
+    pub fn is_privileged(&self) -> bool {
+        let of_a_fork = self.source.as_ref().is_some_and(|source| Some(&source.repository) != self.repository.as_ref());
+        of_a_fork || self.event.as_deref() == Some("pull_request_target")
+    }
+
     /// Why a database on this machine's loopback cannot be reached from here, where that is the likely reason.
-    pub fn loopback_hint(&self, endpoint: &str, in_container: bool) -> Option<&'static str> {
+    pub fn loopback_hint(&self, endpoint: &str, place: Place) -> Option<&'static str> {
         let loopback = ["@localhost:", "@127.0.0.1:", "@::1:"].iter().any(|host| endpoint.contains(host));
-        (loopback && in_container).then_some(match self.host {
-            Host::GitHub => {
+        let hint = match (place, self.host) {
+            (Place::Machine, _) => return None,
+            (Place::Pod, _) => {
+                "on the Kubernetes executor services share the job's `localhost`: is the service there, on this port, and has it started?"
+            }
+            (Place::Container, Host::GitHub) => {
                 "inside a container action `localhost` is the container itself: use the label of the service \
                  (`postgres:5432`, no `ports:` needed), or 172.17.0.1 for something on the runner"
             }
-            Host::GitLab => "inside a job `localhost` is the job's own container: use the service's alias (`postgres:5432`)",
-            Host::Local => "inside a container `localhost` is the container itself: use --network host, or the host's address",
-        })
+            (Place::Container, Host::GitLab) => "inside a job `localhost` is the job's own container: use the service's alias (`postgres:5432`)",
+            (Place::Container, Host::Local) => "inside a container `localhost` is the container itself: use --network host, or the host's address",
+        };
+        loopback.then_some(hint)
     }
 }
 
 fn github(env: &Env, event: Option<&Json>) -> Ci {
     let set = |name| get(env, name);
+    let text = |pointer: &str| event.and_then(|e| e.pointer(pointer)).and_then(Json::as_str).map(str::to_owned);
+    let number = |pointer: &str| event.and_then(|e| e.pointer(pointer)).and_then(Json::as_u64);
     let repository = set("GITHUB_REPOSITORY");
     let change = event.and_then(|event| pull_request(event, repository.as_deref()));
-    let head = event.and_then(|e| e.pointer("/pull_request/head/sha")).and_then(Json::as_str).map(str::to_owned);
     let run_url = match (set("GITHUB_SERVER_URL"), &repository, set("GITHUB_RUN_ID")) {
         (Some(server), Some(repository), Some(run)) => Some(format!("{server}/{repository}/actions/runs/{run}")),
         _ => None,
     };
+    let attempt: Option<i32> = set("GITHUB_RUN_ATTEMPT").and_then(|n| n.parse().ok());
+    let own = set("GITHUB_RUN_ID").and_then(|id| id.parse().ok()).map(|id| (id, attempt.and_then(|n| n.try_into().ok()).unwrap_or(1)));
+    // Of a `workflow_run`, what it is about: the run whose report this is.
+    let about = number("/workflow_run/id").map(|id| (id, number("/workflow_run/run_attempt").unwrap_or(1)));
+    let of_a_change = text("/workflow_run/event").is_some_and(|event| event.starts_with("pull_request"));
+    let source = text("/workflow_run/head_repository/full_name").zip(text("/workflow_run/head_branch")).filter(|_| of_a_change);
+    let commit = ["/pull_request/head/sha", "/workflow_run/head_sha", "/merge_group/head_sha"].into_iter().find_map(text);
     Ci {
         host: Host::GitHub,
-        commit: head.or_else(|| set("GITHUB_SHA")),
+        event: set("GITHUB_EVENT_NAME"),
+        commit: commit.or_else(|| set("GITHUB_SHA")),
         change,
-        run_url,
+        run_url: text("/workflow_run/html_url").or(run_url),
+        stamp: about.or(own),
         actor: set("GITHUB_ACTOR"),
-        attempt: set("GITHUB_RUN_ATTEMPT").and_then(|n| n.parse().ok()),
-        branch: set("GITHUB_HEAD_REF").or_else(|| set("GITHUB_REF_NAME")),
+        attempt,
+        branch: text("/workflow_run/head_branch").or_else(|| set("GITHUB_HEAD_REF")).or_else(|| set("GITHUB_REF_NAME")),
+        source: source.map(|(repository, branch)| Source { repository, branch }),
         repository,
         api_url: set("GITHUB_API_URL"),
+        graphql_url: set("GITHUB_GRAPHQL_URL"),
         outputs: set("GITHUB_OUTPUT").map(PathBuf::from),
         summary: set("GITHUB_STEP_SUMMARY").map(PathBuf::from),
         token: set("GITHUB_TOKEN"),
@@ -148,8 +205,14 @@ fn gitlab_ci(env: &Env) -> Ci {
         Change { number, from_fork: source.is_some() && source != set("CI_MERGE_REQUEST_PROJECT_ID") }
     });
     let personal = set("GITLAB_TOKEN");
+    let number = |name| set(name).and_then(|n| n.parse::<u64>().ok());
     Ci {
         host: Host::GitLab,
+        event: set("CI_PIPELINE_SOURCE"),
+        source: None,
+        // A job that is run again has a new number.
+        stamp: number("CI_PIPELINE_ID").map(|pipeline| (pipeline, number("CI_JOB_ID").unwrap_or_default())),
+        graphql_url: None,
         repository: set("CI_MERGE_REQUEST_PROJECT_ID").or(project),
         commit: set("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA").or_else(|| set("CI_COMMIT_SHA")),
         change,
@@ -165,9 +228,25 @@ fn gitlab_ci(env: &Env) -> Ci {
     }
 }
 
-/// Whether this process lives in a container.
-pub fn in_container(env: &Env) -> bool {
-    Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists() || env.contains_key("KUBERNETES_SERVICE_HOST")
+/// Where this process lives, as far as `localhost` is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Machine,
+    Container,
+    /// Containers of a pod have one network.
+    Pod,
+}
+
+impl Place {
+    pub fn of(env: &Env) -> Self {
+        if env.contains_key("KUBERNETES_SERVICE_HOST") {
+            Self::Pod
+        } else if Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists() {
+            Self::Container
+        } else {
+            Self::Machine
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,24 +1,21 @@
-//! GitLab's API, as far as a note on a merge request needs it.
+//! GitLab's API, as far as a guest of a pipeline needs it: notes, statuses, and which merge request this is.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use async_trait::async_trait;
+use reqwest::{Client, Method};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-#[derive(Debug, thiserror::Error)]
-#[error("{method} {url}: {why}")]
-pub struct GitLabError {
-    pub method: Method,
-    pub url: String,
-    pub why: String,
-}
+use super::api::{Answer, Api, ApiError, PAGES, Wire, client, kind_of_token, whole};
+use super::client::said;
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Note {
     pub id: u64,
-    pub body: String,
+    #[serde(default)]
+    pub body: Option<String>,
     pub author: Author,
     #[serde(default)]
     pub system: bool,
@@ -29,84 +26,126 @@ pub struct Author {
     pub username: String,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+pub struct MergeRequest {
+    pub iid: u64,
+    pub state: String,
+    #[serde(default)]
+    pub sha: Option<String>,
+}
+
 /// The API of one project.
 pub struct GitLab {
-    client: Client,
-    api: String,
+    api: Api<Plain>,
     project: String,
+}
+
+/// Where GitLab is, and as whom.
+pub struct At<'a> {
+    /// `CI_API_V4_URL`, taken as it is: GitLab may live under a sub-path.
+    pub api: &'a str,
+    pub project: &'a str,
+    pub token: &'a str,
+    pub ca: Option<&'a Path>,
+    /// When all calls must be through, retries included.
+    pub until: Instant,
+}
+
+/// Between two writes, as on GitHub: what another job has on its way has arrived by then.
+const PAUSE: Duration = Duration::from_secs(1);
+
+struct Plain {
+    client: Client,
     token: String,
 }
 
-impl GitLab {
-    /// `api_url` is `CI_API_V4_URL`, taken as it is: GitLab may live under a sub-path.
-    pub fn new(api_url: &str, project: &str, token: &str) -> Result<Self, GitLabError> {
-        let client = Client::builder()
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(30))
-            .user_agent(concat!("mlops-action/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| GitLabError { method: Method::GET, url: api_url.into(), why: e.to_string() })?;
-        let project = url::form_urlencoded::byte_serialize(project.as_bytes()).collect();
-        Ok(Self { client, api: api_url.trim_end_matches('/').into(), project, token: token.into() })
+#[async_trait]
+impl Wire for Plain {
+    async fn exchange(&self, method: &Method, url: &str, body: Option<&Json>) -> Result<Answer, String> {
+        let request = self.client.request(method.clone(), url).header("PRIVATE-TOKEN", &self.token);
+        let request = if let Some(body) = body { request.json(body) } else { request };
+        let response = request.send().await.map_err(said)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer { status, headers, body: whole(reqwest::Body::from(response)).await? })
     }
 
-    pub async fn me(&self) -> Result<String, GitLabError> {
-        let (author, _) = self.send::<Author>(Method::GET, "/user", |r| r).await?;
-        Ok(author.username)
-    }
-
-    /// Every note that a person or bot wrote, over all pages.
-    pub async fn notes(&self, iid: u64) -> Result<Vec<Note>, GitLabError> {
-        let mut all = Vec::new();
-        let mut page = "1".to_owned();
-        while !page.is_empty() {
-            let query = [("per_page", "100"), ("sort", "asc"), ("order_by", "created_at"), ("page", &page)];
-            let (found, next) = self.send::<Vec<Note>>(Method::GET, &self.notes_path(iid), |r| r.query(&query)).await?;
-            all.extend(found.into_iter().filter(|note| !note.system));
-            page = next;
-        }
-        Ok(all)
-    }
-
-    pub async fn create(&self, iid: u64, body: &str) -> Result<(), GitLabError> {
-        let body = json!({"body": body});
-        self.send::<Note>(Method::POST, &self.notes_path(iid), |r| r.json(&body)).await.map(drop)
-    }
-
-    pub async fn update(&self, iid: u64, id: u64, body: &str) -> Result<(), GitLabError> {
-        let body = json!({"body": body});
-        self.send::<Note>(Method::PUT, &format!("{}/{id}", self.notes_path(iid)), |r| r.json(&body)).await.map(drop)
-    }
-
-    fn notes_path(&self, iid: u64) -> String {
-        format!("/projects/{}/merge_requests/{iid}/notes", self.project)
-    }
-
-    /// The answer, and the next page's number (empty: none).
-    async fn send<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<(T, String), GitLabError> {
-        let url = format!("{}{path}", self.api);
-        let fail = |why: String| GitLabError { method: method.clone(), url: url.clone(), why };
-        let request = with(self.client.request(method.clone(), &url)).header("PRIVATE-TOKEN", &self.token);
-        let response = request.send().await.map_err(|e| fail(e.without_url().to_string()))?;
-        let status = response.status();
-        let next = response.headers().get("x-next-page").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-        if !status.is_success() {
-            return Err(fail(format!("{status}{}", hint(status))));
-        }
-        let answer = response.json().await.map_err(|e| fail(e.without_url().to_string()))?;
-        Ok((answer, next))
+    fn remedy(&self, answer: &Answer) -> Option<String> {
+        let kind = kind_of_token(&self.token);
+        Some(match answer.status.as_u16() {
+            401 => format!("{kind} is not valid, or has expired"),
+            403 | 404 => format!("{kind} needs the scope `api` and at least the Reporter role in this project (missing rights show as 404)"),
+            400 | 422 => "GitLab does not take the content; please report it".into(),
+            _ => return None,
+        })
     }
 }
 
-fn hint(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 => "; the token is not valid",
-        403 | 404 => "; the token needs scope `api` and at least the Reporter role in this project (missing rights show as 404)",
-        _ => "",
+impl GitLab {
+    pub fn new(at: &At<'_>) -> Result<Self, String> {
+        let wire = Plain { client: client(at.ca)?, token: at.token.into() };
+        let api = Api::new(wire, at.api, at.until, PAUSE).map_err(|e| e.to_string())?;
+        Ok(Self { api, project: url::form_urlencoded::byte_serialize(at.project.as_bytes()).collect() })
+    }
+
+    pub async fn pause(&self) {
+        self.api.rest().await;
+    }
+
+    pub async fn me(&self) -> Result<String, ApiError> {
+        Ok(self.api.json::<Author>(Method::GET, "user", None).await?.username)
+    }
+
+    /// Every note that a person or bot wrote, over all pages, the oldest first.
+    pub async fn notes(&self, iid: u64) -> Result<Vec<Note>, ApiError> {
+        let mut notes: Vec<Note> = self.pages(&format!("merge_requests/{iid}/notes?sort=asc&order_by=created_at")).await?;
+        notes.retain(|note| !note.system);
+        Ok(notes)
+    }
+
+    pub async fn create(&self, iid: u64, body: &str) -> Result<Note, ApiError> {
+        self.api.json(Method::POST, &self.path(&format!("merge_requests/{iid}/notes")), Some(&json!({"body": body}))).await
+    }
+
+    pub async fn update(&self, iid: u64, id: u64, body: &str) -> Result<(), ApiError> {
+        self.api.call(Method::PUT, &self.path(&format!("merge_requests/{iid}/notes/{id}")), Some(&json!({"body": body}))).await.map(drop)
+    }
+
+    pub async fn delete(&self, iid: u64, id: u64) -> Result<(), ApiError> {
+        self.api.call(Method::DELETE, &self.path(&format!("merge_requests/{iid}/notes/{id}")), None).await.map(drop)
+    }
+
+    /// The merge requests that a commit of a branch pipeline belongs to.
+    pub async fn merge_requests_of(&self, sha: &str) -> Result<Vec<MergeRequest>, ApiError> {
+        self.pages(&format!("repository/commits/{sha}/merge_requests")).await
+    }
+
+    pub async fn set_status(&self, sha: &str, status: &Json) -> Result<(), ApiError> {
+        match self.api.call(Method::POST, &self.path(&format!("statuses/{sha}")), Some(status)).await {
+            // The state that it has already.
+            Err(e) if e.status == Some(400) && e.why.contains("Cannot transition status") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    pub async fn project(&self) -> Result<Json, ApiError> {
+        self.api.json(Method::GET, &format!("projects/{}", self.project), None).await
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("projects/{}/{rest}", self.project)
+    }
+
+    async fn pages<T: serde::de::DeserializeOwned>(&self, rest: &str) -> Result<Vec<T>, ApiError> {
+        let (mut all, mut page) = (Vec::new(), "1".to_owned());
+        for _ in 0..PAGES {
+            if page.is_empty() {
+                return Ok(all);
+            }
+            let path = self.path(&format!("{rest}{}per_page=100&page={page}", if rest.contains('?') { '&' } else { '?' }));
+            let answer = self.api.call(Method::GET, &path, None).await?;
+            all.extend(self.api.read::<Vec<T>>(&Method::GET, &path, &answer)?);
+            answer.header("x-next-page").unwrap_or_default().trim().clone_into(&mut page);
+        }
+        Err(self.api.endless(&self.path(rest)))
     }
 }

@@ -2,6 +2,7 @@
 //! Timeouts and retries live here and nowhere else.
 
 pub mod alembic;
+pub mod api;
 pub mod ci;
 mod client;
 pub mod files;

@@ -53,7 +53,9 @@ fn annotation(command: &str, outcome: &Outcome) -> String {
 
 /// The order matters: the percent sign first.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let visible: String = text.chars().filter(|c| !c.is_control() || "\r\n\t".contains(*c)).collect();
+    // The older form of a command counts anywhere in a line.
+    visible.replace("##[", "# #[").replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 fn property(text: &str) -> String {
@@ -75,6 +77,12 @@ mod tests {
             "::error file=mlops.yml,line=12,col=7,title=flights.carrier in::1 row | has ::error:: `another` <value>%0Ain it%0A→ accept it or mend the data"
         );
         assert!(lines[2].starts_with("::warning file=mlops.yml,line=12,col=7,title=flights.tailnum references::16%25"), "{text}");
+    }
+
+    #[test]
+    fn nothing_in_a_text_ends_a_property_a_line_or_a_command() {
+        assert_eq!(data("100% a\r\nb ##[error]x ::warning::"), "100%25 a%0D%0Ab # #[error]x ::warning::");
+        assert_eq!(property("a:b,c=d\n%0A"), "a%3Ab%2Cc=d%0A%250A");
     }
 
     #[test]

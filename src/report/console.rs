@@ -44,13 +44,13 @@ impl Page {
         let mut text = String::new();
         let width = report.stages.iter().map(|s| s.name.len()).max().unwrap_or(0);
         for (i, stage) in report.stages.iter().enumerate() {
-            let head = format!("{} {:width$}  {:>7}  {}", self.icon(stage.status), stage.name, seconds(stage), line(&stage.summary));
+            let head = format!("{} {:width$}  {:>7}  {}", self.icon(stage.status), line(&stage.name), seconds(stage), line(&stage.summary));
             let body = self.body(stage);
             let _ = match self.host {
                 _ if body.is_empty() => writeln!(text, "{head}"),
                 Host::GitHub => write!(text, "::group::{head}\n{body}::endgroup::\n"),
                 Host::GitLab => {
-                    let name = format!("mlops_{}_{i}", stage.name);
+                    let name = format!("mlops_stage_{i}");
                     let (start, end) = (section("start", &name, "[collapsed=true]"), section("end", &name, ""));
                     write!(text, "{start}{head}\n{body}{end}\n")
                 }
@@ -62,7 +62,7 @@ impl Page {
             let findings: String = report.findings().map(|(_, o)| self.outcome(o, 0)).collect();
             text.push_str(&findings);
         }
-        let verdict = self.paint(verdict_style(report.verdict), &format!("{}: {}", report.project, report.verdict.word()));
+        let verdict = self.paint(verdict_style(report.verdict), &format!("{}: {}", line(&report.project), report.verdict.word()));
         let _ = writeln!(text, "\n{verdict} ({} in {})", report.counts_line(), humantime(report.elapsed));
         text
     }
@@ -81,7 +81,7 @@ impl Page {
         let mut text = format!("  {} {:width$}  {}\n", self.icon(outcome.status), title(outcome), line(&outcome.message));
         if matches!(outcome.status, Status::Failed | Status::Broken | Status::Warned) {
             if let Some(at) = &outcome.location {
-                let _ = writeln!(text, "      {}", self.paint(dim(), &format!("{}:{}:{}", at.file, at.line, at.column)));
+                let _ = writeln!(text, "      {}", self.paint(dim(), &line(&format!("{}:{}:{}", at.file, at.line, at.column))));
             }
             if let Some(remedy) = &outcome.remedy {
                 let _ = writeln!(text, "      → {}", line(remedy));

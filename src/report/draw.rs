@@ -9,7 +9,7 @@ use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 use kuva::render::theme::Theme;
 
-use crate::picture::{Bar, Curve, Interval, Picture, Shape};
+use crate::picture::{Bar, Curve, Interval, Line, Picture, Shape};
 
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 320.0;
@@ -24,14 +24,22 @@ const BAD: &str = "#c0392b";
 pub(super) fn svg(picture: &Picture) -> String {
     let (plots, layout) = match &picture.shape {
         Shape::Curves { x, y, curves } => lines(x, y, curves),
+        Shape::Series { x, y, names, lines } => series(x, y, names, lines),
         Shape::Matrix { rows, columns, labels, cells } => matrix(rows, columns, labels, cells),
         Shape::Bars { value, bars, reference } => self::bars(value, bars, *reference),
         Shape::Intervals { value, intervals } => self::intervals(value, intervals),
     };
-    kuva::render_to_svg(
-        plots,
-        layout.with_width(WIDTH).with_theme(theme()).with_title_size(13).with_tick_size(10).with_label_size(11).with_body_size(10),
-    )
+    let layout = layout.with_width(WIDTH).with_theme(theme()).with_title_size(13).with_tick_size(10).with_label_size(11).with_body_size(10);
+    scalable(kuva::render_to_svg(plots, layout))
+}
+
+/// Without a box of its own a picture is cut where the page is narrower.
+fn scalable(svg: String) -> String {
+    let size = |name: &str| svg.split_once(&format!(" {name}=\"")).and_then(|(_, rest)| rest.split('"').next());
+    match (size("width"), size("height")) {
+        (Some(width), Some(height)) if !svg.contains("viewBox") => svg.replacen("<svg ", &format!("<svg viewBox=\"0 0 {width} {height}\" "), 1),
+        _ => svg,
+    }
 }
 
 fn theme() -> Theme {
@@ -58,6 +66,21 @@ fn lines(x: &str, y: &str, curves: &[Curve]) -> (Vec<Plot>, Layout) {
     let plots: Vec<Plot> = curves.iter().enumerate().map(plot).collect();
     let layout = Layout::auto_from_plots(&plots).with_x_label(x).with_y_label(y).with_height(HEIGHT);
     (plots, layout.with_x_axis_min(0.0).with_x_axis_max(1.0).with_y_axis_min(0.0).with_y_axis_max(1.0))
+}
+
+/// A line for every stretch without a gap.
+fn series(x: &str, y: &str, names: &[String], lines: &[Line]) -> (Vec<Plot>, Layout) {
+    let mut plots = Vec::new();
+    for (i, line) in lines.iter().enumerate() {
+        let points: Vec<Option<(f64, f64)>> =
+            line.values.iter().enumerate().map(|(at, value)| value.map(|v| (crate::stats::float(at as u64) + 1.0, v))).collect();
+        for (nth, stretch) in points.split(Option::is_none).filter(|stretch| !stretch.is_empty()).enumerate() {
+            let plot = LinePlot::new().with_data(stretch.iter().flatten().copied()).with_color(FILL[i % FILL.len()]).with_stroke_width(2.0);
+            plots.push(Plot::from(if nth == 0 { plot.with_legend(short(&line.name)) } else { plot }));
+        }
+    }
+    let layout = Layout::auto_from_plots(&plots).with_x_label(x).with_y_label(y).with_height(HEIGHT);
+    (plots, layout.with_x_categories(names.iter().map(|n| short(n)).collect()))
 }
 
 fn matrix(rows: &str, columns: &str, labels: &[String], cells: &[Vec<f64>]) -> (Vec<Plot>, Layout) {
@@ -134,6 +157,12 @@ mod tests {
                 columns: evil.into(),
                 labels: vec![evil.into(), "b".into()],
                 cells: vec![vec![1.0, 2.0], vec![3.0, 4.0]],
+            },
+            Shape::Series {
+                x: evil.into(),
+                y: evil.into(),
+                names: vec![evil.into(), "2".into(), "3".into()],
+                lines: vec![Line { name: evil.into(), values: vec![Some(0.1), None, Some(0.3)] }],
             },
             Shape::Bars { value: evil.into(), bars: vec![Bar { name: evil.into(), value: 0.5, out: true }], reference: Some(0.4) },
             Shape::Intervals { value: evil.into(), intervals: vec![Interval { name: evil.into(), value: 0.1, low: -0.1, high: 0.3 }] },

@@ -33,11 +33,11 @@ impl Sink for Junit {
 }
 
 fn render(report: &RunReport) -> anyhow::Result<String> {
-    let mut junit = Report::new(format!("mlops {}", report.project));
+    let mut junit = Report::new(format!("mlops {}", clean(&report.project)));
     junit.set_time(report.elapsed);
     let mut seen = BTreeMap::new();
     for stage in &report.stages {
-        let mut suite = TestSuite::new(stage.name.clone());
+        let mut suite = TestSuite::new(clean(&stage.name));
         suite.set_time(stage.elapsed);
         suite.add_test_cases(stage.outcomes.iter().map(|outcome| case(stage, outcome, &mut seen)));
         junit.add_test_suite(suite);
@@ -46,10 +46,10 @@ fn render(report: &RunReport) -> anyhow::Result<String> {
 }
 
 fn case(stage: &StageReport, outcome: &Outcome, seen: &mut BTreeMap<(String, String), usize>) -> TestCase {
-    let class = format!("{}.{}", stage.name, outcome.subject);
+    let class = clean(&format!("{}.{}", stage.name, outcome.subject));
     let times = seen.entry((class.clone(), outcome.name.clone())).or_default();
     *times += 1;
-    let name = if *times == 1 { outcome.name.clone() } else { format!("{} #{times}", outcome.name) };
+    let name = clean(&if *times == 1 { outcome.name.clone() } else { format!("{} #{times}", outcome.name) });
     let outcome = &allowed(outcome);
     let text = std::iter::once(&outcome.message).chain(&outcome.remedy).chain(&outcome.evidence).cloned().collect::<Vec<_>>().join("\n");
     let mut status = match outcome.status {
@@ -67,15 +67,19 @@ fn case(stage: &StageReport, outcome: &Outcome, seen: &mut BTreeMap<(String, Str
         case.set_system_out(format!("warning: {text}"));
     }
     if let Some(location) = &outcome.location {
-        case.extra.insert("file".into(), location.file.clone().into());
+        case.extra.insert("file".into(), clean(&location.file).into());
         case.extra.insert("line".into(), location.line.to_string().into());
     }
     case
 }
 
+fn clean(text: &str) -> String {
+    text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
 /// quick-junit takes control characters out; XML 1.0 forbids two more.
 fn allowed(outcome: &Outcome) -> Outcome {
-    let clean = |text: &String| text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+    let clean = |text: &String| clean(text);
     Outcome {
         subject: clean(&outcome.subject),
         name: clean(&outcome.name),

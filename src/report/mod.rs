@@ -1,17 +1,25 @@
 //! Reports: one neutral run report in, one file a sink out. A sink that fails is a warning, never a verdict.
 
 mod annotations;
+mod check_run;
+mod code_quality;
 mod comment;
+mod commit_status;
 mod console;
 mod draw;
 mod forge;
+mod gitlab_links;
 mod html;
 mod json;
 mod junit;
 mod markdown;
+mod marker;
+mod metrics;
 mod outputs;
 mod sarif;
 mod summary;
+
+pub use self::forge::{Hosting, reach};
 
 use async_trait::async_trait;
 use schemars::SchemaGenerator;
@@ -20,6 +28,7 @@ use crate::catalogue::Named;
 use crate::outcome::RunReport;
 use crate::ports::ci::Ci;
 use crate::ports::files::Workspace;
+use crate::render::Templates;
 
 /// Whether a change gets a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +38,13 @@ pub enum CommentPolicy {
     Never,
 }
 
+/// What happens to the comment of the last run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommentMode {
+    Update,
+    Recreate,
+}
+
 /// Where a report goes.
 pub struct Delivery<'a> {
     pub workspace: &'a Workspace,
@@ -36,8 +52,15 @@ pub struct Delivery<'a> {
     pub dir: &'a str,
     pub ci: &'a Ci,
     pub comment: CommentPolicy,
-    /// A token given by flag or input; else the host's.
-    pub token: Option<&'a str>,
+    pub comment_mode: CommentMode,
+    /// For jobs that want a comment of their own.
+    pub comment_key: Option<&'a str>,
+    /// The change to comment on; else the event's.
+    pub pr_number: Option<u64>,
+    pub check_run: bool,
+    pub commit_status: bool,
+    pub hosting: Hosting<'a>,
+    pub templates: &'a Templates,
     pub colour: bool,
     /// Only what needs attention.
     pub quiet: bool,
@@ -90,11 +113,16 @@ pub fn kinds() -> Vec<Kind> {
         kind::<json::Json>(),
         kind::<junit::Junit>(),
         kind::<sarif::Sarif>(),
+        kind::<code_quality::CodeQuality>(),
+        kind::<metrics::Metrics>(),
         kind::<markdown::Markdown>(),
         kind::<html::Html>(),
+        kind::<gitlab_links::GitlabLinks>(),
         kind::<outputs::Outputs>(),
         kind::<summary::Summary>(),
         kind::<comment::Comment>(),
+        kind::<check_run::CheckRun>(),
+        kind::<commit_status::CommitStatus>(),
         kind::<annotations::Annotations>(),
         kind::<console::Console>(),
     ]
@@ -189,6 +217,8 @@ mod test_support {
             database: "u@h:5432/d".into(),
             artifact: None,
             narrowed: false,
+            leg: None,
+            shard: None,
             commit: Some("abc".into()),
             started_at: "2026-01-01T00:00:00Z".into(),
             elapsed: Duration::from_millis(1500),

@@ -26,15 +26,36 @@ impl Sink for Outputs {
     }
 
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
-        let dotenv = |(key, value): &(&str, String)| format!("MLOPS_{}={value}\n", key.to_uppercase().replace('-', "_"));
         // As the next step knows the path: from the repository, not from the folder of mlops.yml.
         let values = values(report, &to.workspace.shown(to.dir));
         let written = to.write(FILE, values.iter().map(dotenv).collect::<String>().as_bytes())?;
         if let (Host::GitHub, Some(file)) = (to.ci.host, &to.ci.outputs) {
-            files::append(file, &values.iter().map(|(key, value)| format!("{key}={value}\n")).collect::<String>())?;
+            files::append(file, &values.iter().map(|(key, value)| output(key, value, random)).collect::<String>())?;
         }
         Ok(written)
     }
+}
+
+/// A line of GitLab's dotenv report, which knows neither quotes nor a second line.
+fn dotenv((key, value): &(&str, String)) -> String {
+    let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("MLOPS_{}={value}\n", key.to_uppercase().replace('-', "_"))
+}
+
+/// A line of `GITHUB_OUTPUT`; of more than one line, the delimiter is one that the value does not hold.
+fn output(key: &str, value: &str, mut random: impl FnMut() -> String) -> String {
+    if !value.contains(['\n', '\r']) {
+        return format!("{key}={value}\n");
+    }
+    let mut delimiter = random();
+    while value.contains(&delimiter) {
+        delimiter = random();
+    }
+    format!("{key}<<{delimiter}\n{value}\n{delimiter}\n")
+}
+
+fn random() -> String {
+    format!("mlops_{}", uuid::Uuid::now_v7().simple())
 }
 
 /// The names are the outputs of `action.yml`.
@@ -76,5 +97,17 @@ mod tests {
         let values = values(&report(), "mlops-out");
         assert!(values.len() <= 20 && values.iter().all(|(_, value)| !value.contains(['\n', '\r'])));
         assert_eq!(values[0], ("verdict", "failed".to_owned()));
+        // GitLab takes 5 KB.
+        let long = values.iter().map(|(key, value)| dotenv(&(key, format!("{value}{}", "x".repeat(200))))).collect::<String>();
+        assert!(long.len() < 5 << 10, "{}", long.len());
+    }
+
+    #[test]
+    fn a_value_cannot_end_itself_or_begin_another() {
+        let mut drawn = ["EOF".to_owned(), "X".to_owned(), "fine".to_owned()].into_iter();
+        let text = output("stage", "a\nEOF\nverdict=passed\nX", || drawn.next().expect("a third"));
+        assert_eq!(text, "stage<<fine\na\nEOF\nverdict=passed\nX\nfine\n");
+        assert_eq!(output("stage", "a=b<<c", random), "stage=a=b<<c\n");
+        assert_eq!(dotenv(&("model-version", "1\r\nMLOPS_VERDICT=passed".into())), "MLOPS_MODEL_VERSION=1  MLOPS_VERDICT=passed\n");
     }
 }

@@ -1,3 +1,4 @@
+use anyhow::bail;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 
@@ -15,15 +16,25 @@ impl Named for Summary {
     const NAME: &'static str = "summary";
 }
 
-/// GitHub takes 1 MiB a step and drops the whole above it; four bytes is the longest character.
-const LIMIT: usize = 250_000;
+/// GitHub takes 1 MiB a step and drops the whole above it.
+const LIMIT: u64 = 1 << 20;
+/// The longest character.
+const BYTES: u64 = 4;
+/// Characters below which a page says nothing.
+const LEAST: u64 = 500;
 
 #[async_trait]
 impl Sink for Summary {
     async fn deliver(&self, report: &RunReport, to: &Delivery<'_>) -> anyhow::Result<Option<String>> {
         let Some(file) = &to.ci.summary else { return Ok(None) };
-        let page = Page { marker: None, run_url: None, passed: true, limit: LIMIT };
-        files::append(file, &page.render(report)?)?;
+        // What ran before in the same step has had its part.
+        let taken = std::fs::metadata(file).map_or(0, |meta| meta.len());
+        let left = LIMIT.saturating_sub(taken) / BYTES;
+        if left < LEAST {
+            bail!("the step has {taken} bytes of summary already, and GitHub drops what is above {LIMIT}");
+        }
+        let page = Page { marker: None, run_url: None, passed: true, limit: usize::try_from(left)? };
+        files::append(file, &page.render(report, to.templates)?)?;
         Ok(Some("step summary".into()))
     }
 }

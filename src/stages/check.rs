@@ -7,7 +7,7 @@ use super::{Done, Env, Stage, StageType};
 use crate::checks::{self, Gates, Looked, Selection, Setting, history};
 use crate::mistakes::Mistakes;
 use crate::node::Node;
-use crate::outcome::{Outcome, StageReport, Status};
+use crate::outcome::{Outcome, StageReport, Status, Table};
 use crate::units::counted;
 
 /// Runs the data gates in one read-only snapshot, merged into as few statements as possible.
@@ -62,7 +62,7 @@ impl Stage for Check {
             None => BTreeMap::new(),
         };
         let read = |path: &str| env.workspace.read_text(path).map_err(|e| e.to_string());
-        let Looked { outcomes, cost, measures } =
+        let Looked { outcomes, cost, measures, pictures } =
             checks::run(env.database()?, &self.gates, &Setting { pool: env.pool, read: &read, history }).await?;
         if let Some(server) = &store {
             history::record(server, &env.project, &measures, env.ci.run_url.as_deref(), env.ci.commit.as_deref()).await?;
@@ -76,6 +76,23 @@ impl Stage for Check {
             counted(self.gates.tables.len() as u64, "table"),
             counted(cost.statements as u64, "statement")
         );
-        Ok(Done::new(outcomes, summary))
+        let table = Some(self.by_table(&outcomes));
+        Ok(Done { table, pictures, ..Done::new(outcomes, summary) })
+    }
+}
+
+impl Check {
+    fn by_table(&self, outcomes: &[Outcome]) -> Table {
+        let row = |gates: &checks::TableGates| {
+            let name = gates.table.to_string();
+            let own = |o: &&Outcome| o.subject.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            let all: Vec<&Outcome> = outcomes.iter().filter(own).collect();
+            let count = |status| all.iter().filter(|o| o.status == status).count().to_string();
+            let counts = [Status::Passed, Status::Warned, Status::Failed, Status::Broken].map(count);
+            let worst = all.iter().filter(|o| o.status != Status::Passed).max_by_key(|o| o.status).map(|o| format!("{} {}", o.subject, o.name));
+            std::iter::once(name).chain(counts).chain([worst.unwrap_or_default()]).collect()
+        };
+        let columns = ["table", "passed", "warned", "failed", "broken", "look at"].map(str::to_owned).to_vec();
+        Table { title: "Data".into(), columns, rows: self.gates.tables.iter().map(row).collect() }
     }
 }

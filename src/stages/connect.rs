@@ -57,7 +57,7 @@ impl Stage for Connect {
                 let hint = error
                     .may_pass()
                     .then_some(())
-                    .and_then(|()| env.ci.loopback_hint(&format!("@{}", error.endpoint.rsplit('@').next().unwrap_or_default()), env.in_container));
+                    .and_then(|()| env.ci.loopback_hint(&format!("@{}", error.endpoint.rsplit('@').next().unwrap_or_default()), env.place));
                 return Err(match hint {
                     Some(hint) => anyhow::anyhow!("{error}; {hint}"),
                     None => error.into(),

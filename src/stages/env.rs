@@ -10,12 +10,13 @@ use tokio::sync::OnceCell;
 use super::migrate::Around;
 use crate::migrate::{self, Goal, MigrateError, Source};
 use crate::outcome::StageReport;
-use crate::ports::ci::Ci;
+use crate::ports::ci::{Ci, Place};
 use crate::ports::files::Workspace;
 use crate::ports::postgres::scratch::Binaries;
 use crate::ports::postgres::throwaway::Throwaway;
 use crate::ports::postgres::{Address, Postgres};
 use crate::registry::{Data, Settings, Version};
+use crate::render::Templates;
 use crate::secret::Mask;
 
 /// Which server a run works on.
@@ -61,7 +62,7 @@ pub struct Env {
     /// The folder of reports, relative to the workspace.
     pub out: String,
     pub ci: Ci,
-    pub in_container: bool,
+    pub place: Place,
     pub mask: Mask,
     /// The process' environment: where a cloud's credentials are.
     pub vars: BTreeMap<String, String>,
@@ -74,6 +75,7 @@ pub struct Env {
     pub max_bad_rows: u64,
     /// What migrations are seen against.
     pub around: Around,
+    pub templates: Templates,
     pub facts: Mutex<Facts>,
     database: OnceCell<Postgres>,
     own_tables: OnceCell<()>,
@@ -94,7 +96,7 @@ impl Env {
             workspace,
             out,
             ci,
-            in_container: false,
+            place: Place::Machine,
             mask,
             vars: BTreeMap::new(),
             now: String::new(),
@@ -102,6 +104,7 @@ impl Env {
             pool: 1,
             max_bad_rows: 0,
             around: Around::default(),
+            templates: Templates::default(),
             facts: Mutex::default(),
             database: OnceCell::new(),
             own_tables: OnceCell::new(),

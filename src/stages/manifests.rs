@@ -6,7 +6,7 @@ use super::{Done, Env, Stage, StageType};
 use crate::deploy::{Deploy, Release};
 use crate::mistakes::Mistakes;
 use crate::node::Node;
-use crate::outcome::{Outcome, StageReport, Status};
+use crate::outcome::{Outcome, StageReport, Status, Table};
 
 /// Writes the Kubernetes manifests of the deploy stage: a Deployment, a Service and a kustomization.
 ///
@@ -47,7 +47,7 @@ impl Stage for Manifests {
         let registered = env.facts().registered;
         let (model, version) = registered.map(|v| (v.model, v.version.to_string())).unzip();
         let release = Release { model, version, commit: env.ci.commit.clone() };
-        let files = self.deploy.manifests(&release)?;
+        let files = self.deploy.manifests(&release, &env.templates)?;
         for (file, content) in &files {
             serde_saphyr::from_str::<Node>(content).with_context(|| format!("{file} is no valid YAML"))?;
             if env.mask.needles().iter().any(|secret| content.contains(secret.as_str())) {
@@ -55,15 +55,21 @@ impl Stage for Manifests {
             }
         }
         let (mut outcomes, mut artifacts, mut changed) = (Vec::new(), Vec::new(), 0);
+        let place = format!("{}/{}", self.deploy.namespace, self.deploy.name);
+        let model = release.model.iter().zip(&release.version).map(|(model, version)| format!("{model} version {version}")).next();
+        let mut rows = vec![vec!["image".to_owned(), self.deploy.image.clone()]];
+        rows.extend(model.map(|model| vec!["model".to_owned(), model]));
         for (file, content) in files {
             let path = format!("{}/deploy/{file}", env.out);
             let new = env.workspace.write(&path, content.as_bytes())?;
             changed += usize::from(new);
             let note = if new { "written" } else { "unchanged" };
+            rows.push(vec![file.clone(), note.to_owned()]);
             outcomes.push(Outcome::new(file, "write", Status::Passed, format!("{path} {note}")));
             artifacts.push(path);
         }
         let summary = format!("{} files in {}/deploy, {changed} changed", artifacts.len(), env.out);
-        Ok(Done { artifacts, ..Done::new(outcomes, summary) })
+        let table = Some(Table { title: "Deploy".into(), columns: vec!["what".into(), place], rows });
+        Ok(Done { artifacts, table, ..Done::new(outcomes, summary) })
     }
 }

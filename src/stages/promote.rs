@@ -61,7 +61,7 @@ impl Stage for Promotion {
         let client = server.client().await?;
         let registry = Registry::new(&server, &client);
         let request = Request { stage: stage.clone(), branch: around.actor.branch.clone(), ..Request::default() };
-        let preview = env.ci.change.is_some();
+        let preview = env.ci.is_proposal();
         let (_, evidence) = around.evidence(&version).await?;
         let promoted = promote(&registry, &version, &self.policy, &request, evidence, &around.actor, around.has_follower(), preview).await;
         let mut done = match promoted {

@@ -12,9 +12,10 @@ use crate::migrate;
 use crate::mistakes::Mistakes;
 use crate::node::Node;
 use crate::outcome::{Outcome, StageReport, Status};
+use crate::picture::{Line, Picture, Shape};
 use crate::ports::ci::Host;
 use crate::ports::files::Contents;
-use crate::registry::{Framework, Model, NewVersion, Registered, Registry, Which, register, signature};
+use crate::registry::{Framework, Model, NewVersion, Registered, Registry, Version, Which, list, register, signature};
 
 /// Records the model as a version in the registry: its artifact, the exact data, the schema, the code and every gate.
 ///
@@ -81,10 +82,38 @@ impl Stage for Register {
         let message = outcomes[0].message.clone();
         outcomes.extend(around.deliver(&registry, model.name.as_str()).await?);
         let mut done = Done::new(outcomes, message);
+        done.pictures = history(list(&registry, model.name.as_str(), VERSIONS).await?).into_iter().collect();
         done.outputs = BTreeMap::from([("model-version".to_owned(), registered.version.to_string())]);
         env.learn(|facts| facts.registered = Some(version));
         Ok(done)
     }
+}
+
+/// Versions in a picture, and metrics.
+const VERSIONS: i64 = 20;
+const METRICS: usize = 4;
+/// Gates whose number is no metric of the model alone.
+const COMPARISONS: [&str; 7] = ["beats", "champion", "drift", "overfit", "sanity", "size", "slices"];
+
+/// The metrics of this version beside those of the versions before it; of one version there is no history.
+fn history(mut versions: Vec<Version>) -> Option<Picture> {
+    versions.sort_by_key(|version| version.version);
+    let metrics = &versions.last()?.metrics;
+    let names: Vec<String> = versions.iter().map(|v| v.version.to_string()).collect();
+    let line = |name: &String| Line { name: name.clone(), values: versions.iter().map(|v| v.metrics.get(name).copied().flatten()).collect() };
+    // What lies between 0 and 1 shares an axis.
+    let is_metric = |name: &str| !COMPARISONS.iter().any(|gate| name.split('.').nth(1).is_some_and(|own| own == *gate));
+    let shares = metrics.iter().filter(|(name, value)| is_metric(name) && value.is_some_and(|v| (0.0..=1.0).contains(&v))).map(|(name, _)| name);
+    let lines: Vec<Line> = shares.take(METRICS).map(line).collect();
+    if names.len() < 2 || lines.is_empty() {
+        return None;
+    }
+    let last = |line: &Line| {
+        let values: Vec<String> = line.values.iter().flatten().rev().take(2).map(|v| format!("{v:.4}")).collect();
+        format!("{} {}", line.name, values.join(" after "))
+    };
+    let about = format!("Metrics of the last {} versions: {}", names.len(), lines.iter().map(last).collect::<Vec<_>>().join(", "));
+    Some(Picture { title: "History".into(), about, shape: Shape::Series { x: "version".into(), y: "value".into(), names, lines } })
 }
 
 impl Register {

@@ -119,7 +119,7 @@ fn told_so_far(n: u64) -> String {
     if n == 1 { "1 change told".into() } else { format!("{n} changes told") }
 }
 
-fn mlflow(settings: &Settings, workspace: &Workspace, vars: &BTreeMap<String, String>) -> anyhow::Result<Option<Mlflow>> {
+pub fn mlflow(settings: &Settings, workspace: &Workspace, vars: &BTreeMap<String, String>) -> anyhow::Result<Option<Mlflow>> {
     let Some(mlflow) = settings.mlflow() else { return Ok(None) };
     let timeout = mlflow.timeout.map_or(Duration::from_secs(30), |span| span.0);
     let ca = mlflow.ca.as_ref().map(|ca| workspace.path_of_folder().join(ca));

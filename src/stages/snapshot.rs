@@ -7,13 +7,13 @@ use serde::Deserialize;
 
 use super::lineage::Lineage;
 use super::{Done, Env, Stage, StageType};
-use crate::dataset::{Context, Dataset, DatasetError, Datasets, Pointed, Store, Version, Written, write_all};
+use crate::dataset::{Context, Dataset, DatasetError, Datasets, Meta, Pointed, Store, Version, Written, write_all};
 use crate::mistakes::Mistakes;
 use crate::node::Node;
-use crate::outcome::{Outcome, StageReport, Status};
+use crate::outcome::{Outcome, StageReport, Status, Table};
 use crate::ports::objects::Objects;
 use crate::registry::Data;
-use crate::units::counted;
+use crate::units::{count, counted};
 
 /// Writes each dataset's rows as a version: the file, and beside it the pointer that DVC reads.
 ///
@@ -66,7 +66,8 @@ impl Stage for Snapshot {
             watch: &*env.watch,
         };
         let mut lineage = Lineage::begin(env, &self.datasets).await?;
-        let (mut outcomes, mut artifacts, mut changed) = (Vec::new(), Vec::new(), 0);
+        let before = self.versions(&store);
+        let (mut outcomes, mut artifacts, mut changed, mut rows) = (Vec::new(), Vec::new(), 0, Vec::new());
         for (name, result) in write_all(env.database()?, &self.datasets, &context).await? {
             let written = match result {
                 Ok(written) => written,
@@ -83,6 +84,7 @@ impl Stage for Snapshot {
                 facts.datasets.insert(name.clone(), data(&name, &written, self.datasets.get(&name)));
                 facts.outs.insert(name.clone(), written.out.clone());
             });
+            rows.push(difference(&name, before.get(&name), &written));
             outcomes.push(told(&name, &written));
             lineage.written(&name, &written, earlier).await;
             if let Some(remote) = self.datasets.get(&name).and_then(|d| d.remote.as_deref()).filter(|_| !env.workspace.is_dry()) {
@@ -94,8 +96,42 @@ impl Stage for Snapshot {
         outcomes.extend(said);
         let all = counted(self.datasets.len() as u64, "dataset");
         let summary = if changed == 0 { format!("{all}, unchanged") } else { format!("{all}, {changed} written anew") };
-        Ok(Done { artifacts, ..Done::new(outcomes, summary) })
+        let columns = ["dataset", "rows before", "rows now", "content", "columns"].map(str::to_owned).to_vec();
+        let table = (!rows.is_empty()).then(|| Table { title: "Datasets".into(), columns, rows });
+        Ok(Done { artifacts, table, ..Done::new(outcomes, summary) })
     }
+}
+
+impl Snapshot {
+    /// What the pointers say before they are written anew. One that cannot be read is told of by the one who writes it.
+    fn versions(&self, store: &Store<'_>) -> BTreeMap<String, Meta> {
+        let meta = |dataset| store.version(dataset).ok().flatten().and_then(|version| version.meta);
+        self.datasets.iter().filter_map(|(name, dataset)| Some((name.clone(), meta(dataset)?))).collect()
+    }
+}
+
+/// For whoever reviews the change: `mlops data diff` says more.
+fn difference(name: &str, before: Option<&Meta>, written: &Written) -> Vec<String> {
+    let now = &written.meta;
+    let names = |meta: &Meta| meta.columns.iter().map(|c| format!("{} {}", c.name, c.kind)).collect::<Vec<_>>();
+    let (content, columns) = match before {
+        None => ("first version".to_owned(), counted(now.columns.len() as u64, "column")),
+        Some(before) => {
+            let (old, new) = (names(before), names(now));
+            let changes = new
+                .iter()
+                .filter(|c| !old.contains(c))
+                .map(|c| format!("+{c}"))
+                .chain(old.iter().filter(|c| !new.contains(c)).map(|c| format!("-{c}")));
+            let changes = changes.collect::<Vec<_>>().join(", ");
+            (
+                if before.content == now.content { "the same" } else { "changed" }.to_owned(),
+                if changes.is_empty() { "the same".into() } else { changes },
+            )
+        }
+    };
+    let rows = before.map(|b| count(b.rows)).unwrap_or_default();
+    vec![name.to_owned(), rows, count(now.rows), content, columns]
 }
 
 /// What the registry keeps of it.

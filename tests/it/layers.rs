@@ -41,7 +41,7 @@ const WORDS: [&str; 7] = ["picture", "profile", "scalar", "secret", "stats", "tl
 const NOT: [(&str, &str); 3] = [("report", "config"), ("stages", "config"), ("deploy", "ports")];
 
 /// Client crates and their homes.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 17] = [
     ("statrs", &["stats"]),
     ("tokio_postgres", &["ports/postgres", "migrate", "checks", "dataset", "registry", "seed", "stages", "vitals"]),
     ("deadpool_postgres", &["ports/postgres"]),
@@ -51,12 +51,13 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("prost", &["onnx"]),
     ("object_store", &["ports/objects"]),
     ("octocrab", &["ports/github"]),
+    ("prometheus_client", &["report/metrics"]),
     ("reqwest", &["ports"]),
     ("handlebars", &["render"]),
     ("quick_junit", &["report/junit"]),
     ("smartcore", &["quality/gates/trained"]),
     ("kuva", &["report/draw"]),
-    ("clap", &["cli", "commands/mod"]),
+    ("clap", &["cli", "commands/mod", "commands/manual"]),
     ("indicatif", &["commands/progress", "commands/data/list", "stages"]),
 ];
 

@@ -17,8 +17,6 @@ mod checks;
 mod checks_naive;
 /// Arguments, exit codes, schema, plan, explain.
 mod cli;
-/// Pull and merge request comments against the fakes.
-mod comments;
 /// Versions of datasets: every type, DVC, lineage, kills.
 mod data;
 /// Generated files against what they are generated from, paths in the documentation.
@@ -26,6 +24,12 @@ mod docs;
 /// Changes of a schema by hand, one by one.
 mod drift;
 mod endpoint;
+/// A guest of GitHub Actions: events, comments, limits, outages, what a payload can be.
+mod github;
+/// A guest of GitLab CI: notes, tokens, reports.
+mod gitlab;
+/// Hostile names and values in everything that is rendered.
+mod injection;
 /// The floors of the architecture.
 mod layers;
 /// One migration for each rule of the linter.
@@ -43,6 +47,8 @@ mod mlflow;
 mod quality;
 /// Versions of models, and who may ship them.
 mod registry;
+/// Reports of several jobs as one.
+mod report_merge;
 /// The flights, twice.
 mod run;
 /// No secret in any output.
@@ -51,6 +57,8 @@ mod secrets;
 mod seed;
 /// What files may hold, and how it arrives.
 mod seed_formats;
+/// Templates of the project's own, completions and manual pages, doctor and init.
+mod shell;
 /// A server for a run, gone with it.
 mod throwaway;
 /// Slips of the pen in the data gates.

@@ -654,7 +654,7 @@ fn the_flights_register_promote_refuse_a_worse_model_and_roll_back_and_the_trace
     let graph = run("model trace 2 --mermaid", "").expect(0).out;
     assert!(graph.starts_with("graph LR\n") && graph.contains("-->|promote|"), "{graph}");
     let card = run("model export 2 --as card", "").expect(0).out;
-    assert!(card.contains("# flight-delay, version 2") && card.contains("| delay.roc\\_auc | 0.8921 |"), "{card}");
+    assert!(card.contains("# flight-delay, version 2") && card.contains("| delay.roc&#95;auc | 0.8921 |"), "{card}");
     let history = run("model history", "").expect(0).out;
     let kinds: Vec<&str> = history.lines().rev().filter_map(|line| line.split("  ").nth(2)).collect();
     assert_eq!(

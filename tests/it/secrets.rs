@@ -55,7 +55,7 @@ fn the_password_of_a_key_value_dsn_is_hidden_too() {
     let dsn = format!("host=127.0.0.1 port={port} user=app password={PASSWORD} dbname={name}");
     let ended = Mlops::new(project.path()).args(["run"]).env("DSN", &dsn).run().expect(1);
     let written = files_below(&project.path().join("mlops-out"));
-    assert!(!ended.out.contains(PASSWORD) && ended.out.contains("***") && written.len() == 6, "{}", ended.out);
+    assert!(!ended.out.contains(PASSWORD) && ended.out.contains("***") && written.len() == 8, "{}", ended.out);
     assert!(written.iter().all(|(_, content)| !String::from_utf8_lossy(content).contains(PASSWORD)));
 }
 

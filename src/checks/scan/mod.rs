@@ -23,6 +23,7 @@ use self::prepare::prepare;
 use self::report::Report;
 use super::gates::Gates;
 use crate::outcome::Outcome;
+use crate::picture::Picture;
 use crate::ports::postgres::{PgError, Postgres};
 
 /// What the checks cost, for the report.
@@ -39,6 +40,7 @@ pub struct Looked {
     pub cost: Cost,
     /// What is remembered for the next run, by the check's path.
     pub measures: Vec<(String, f64)>,
+    pub pictures: Vec<Picture>,
 }
 
 /// Every outcome, also of what could not be evaluated. Only a lost server is an error, and only when a second and a

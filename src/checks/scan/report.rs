@@ -8,6 +8,7 @@ use crate::checks::known::Known;
 use crate::checks::question::Question;
 use crate::checks::{Answer, Judgement};
 use crate::outcome::{Outcome, Status};
+use crate::picture::Picture;
 use crate::ports::postgres::{PgError, Postgres};
 use crate::units::count;
 
@@ -23,20 +24,21 @@ pub struct Report<'a> {
     places: Vec<Places>,
     outcomes: Vec<Outcome>,
     measures: Vec<(String, f64)>,
+    pictures: Vec<Picture>,
     proven: usize,
     at: usize,
 }
 
 impl<'a> Report<'a> {
     pub fn new(session: Session, known: &'a Known, results: Results, places: Vec<Places>) -> Self {
-        Self { session, known, results, places, outcomes: Vec::new(), measures: Vec::new(), proven: 0, at: 0 }
+        Self { session, known, results, places, outcomes: Vec::new(), measures: Vec::new(), pictures: Vec::new(), proven: 0, at: 0 }
     }
 
     /// Closes the snapshot.
     pub async fn finish(self, server: &Postgres) -> Result<Looked, PgError> {
         let cost = Cost { statements: self.session.statements, proven: self.proven };
         self.session.client.batch_execute("commit").await.map_err(|e| server.error("closing the snapshot", &e))?;
-        Ok(Looked { outcomes: self.outcomes, cost, measures: self.measures })
+        Ok(Looked { outcomes: self.outcomes, cost, measures: self.measures, pictures: self.pictures })
     }
 
     pub async fn table(&mut self, table: &TableGates, asked: &[Asked<'_>]) -> Result<(), PgError> {
@@ -57,6 +59,8 @@ impl<'a> Report<'a> {
                 Status::Failed | Status::Warned if question.is_ok() => self.samples(planned).await?,
                 _ => vec![],
             };
+            let title = format!("{} {}", planned.target.subject(), planned.title());
+            self.pictures.extend(judged.picture.clone().map(|(shape, about)| Picture { title, about, shape }));
             let elapsed = self.results.elapsed[at];
             self.outcomes.push(outcome(planned, judged, samples).took(elapsed));
         }

@@ -9,7 +9,6 @@ use super::{Failure, Opened, Outcome, failure, say};
 use crate::cli::ExportForm;
 use crate::outcome::exit;
 use crate::registry::{self, Story, number, signed, statement};
-use crate::render::render;
 use crate::units::count;
 
 pub(super) async fn export(opened: &Opened<'_>, version: &str, form: ExportForm, key: Option<&Path>) -> Outcome {
@@ -28,7 +27,7 @@ pub(super) async fn export(opened: &Opened<'_>, version: &str, form: ExportForm,
         ExportForm::Card => {
             let events = registry::events(&registry, &version.model, None, i64::MAX).await.map_err(failure)?;
             let story = Story::of(&registry, version).await.map_err(failure)?;
-            let card = render("model-card.md", &card(&story, &events)).map_err(Failure::broken)?;
+            let card = opened.loaded.templates.render("model-card.md", &card(&story, &events)).map_err(Failure::broken)?;
             say(&if opened.shell.json() { format!("{:#}\n", json!({"card": card})) } else { card });
         }
         ExportForm::Provenance => {

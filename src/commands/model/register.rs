@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::super::run::{self, Files};
 use super::{Failure, Outcome, Shell};
-use crate::cli::{CommentWhen, RunArgs, StagesArg};
+use crate::cli::{RunArgs, StagesArg};
+use crate::commands::silent;
 use crate::dataset::{Datasets, Store};
 use crate::mistakes::Mistakes;
 use crate::outcome::RunReport;
@@ -12,7 +13,7 @@ use crate::stages::{Env, dataset_of};
 
 pub(super) async fn register(shell: &Shell, name: Option<&str>, report: Option<&Path>) -> Outcome {
     let only = StagesArg { stages: vec!["register".into()] };
-    let args = RunArgs { only, comment: Some(CommentWhen::Never), ..RunArgs::default() };
+    let args = RunArgs { only, report: silent(), ..RunArgs::default() };
     // The reports of the job that has run the gates stay as they are.
     run::run_with(shell, &args, Files::Kept, |loaded, env| {
         let model = loaded.model().ok_or_else(|| Failure::usage("mlops.yml has no section `model`: there is nothing to register"))?;
@@ -69,7 +70,7 @@ fn fits(env: &Env, report: &RunReport, sha256: &str) -> Result<(), Failure> {
 /// Gates that the file asks for and the report does not have, or has not all of.
 fn missing(loaded: &super::Loaded, report: &RunReport) -> Option<String> {
     let missing: Vec<&str> = loaded.gates().into_iter().filter(|name| !report.stages.iter().any(|s| s.name == *name)).collect();
-    match (missing.is_empty(), report.narrowed) {
+    match (missing.is_empty(), report.narrowed || report.shard.is_some()) {
         (true, false) => None,
         (true, true) => Some("only some of the data gates ran for the report".into()),
         (false, _) => Some(format!("the report has no {}", missing.join(", "))),

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid, User};
+use nix::unistd::{Gid, Pid, Uid, User};
 
 use crate::secret::Secret;
 
@@ -202,7 +202,31 @@ fn tool(bin: &Path, name: &str, dir: &Path, user: Option<&User>) -> Command {
     if let Some(user) = user {
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
     }
+    command.envs(name_for_nobody(dir));
     command
+}
+
+/// `docker run --user 12345`: the server's tools ask the system for a name that it does not have. A wrapper of the system's
+/// library gives one, where it is installed.
+fn name_for_nobody(dir: &Path) -> Vec<(&'static str, OsString)> {
+    let (uid, gid) = (Uid::effective(), Gid::effective());
+    if !matches!(User::from_uid(uid), Ok(None)) {
+        return vec![];
+    }
+    let Some(wrapper) = folders_of("/usr/lib").into_iter().map(|lib| lib.join("libnss_wrapper.so")).find(|path| path.is_file()) else {
+        return vec![];
+    };
+    let (passwd, group) = (dir.join("passwd"), dir.join("group"));
+    let written =
+        fs::write(&passwd, format!("mlops:x:{uid}:{gid}::{}:/bin/false\n", dir.display())).and(fs::write(&group, format!("mlops:x:{gid}:\n")));
+    match written {
+        Ok(()) => vec![("LD_PRELOAD", wrapper.into()), ("NSS_WRAPPER_PASSWD", passwd.into()), ("NSS_WRAPPER_GROUP", group.into())],
+        Err(_) => vec![],
+    }
+}
+
+fn folders_of(dir: &str) -> Vec<PathBuf> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 fn path_with(bin: &Path) -> OsString {

@@ -5,6 +5,7 @@ use super::{Elsewhere, Gate, GateType, Judged, Missing};
 use crate::bounds::Ceiling;
 use crate::catalogue::Named;
 use crate::outcome::{Outcome, Status};
+use crate::picture::{Bar, Picture, Shape};
 use crate::quality::score::digits;
 use crate::quality::source::Source;
 use crate::quality::table::{Data, Table};
@@ -165,6 +166,22 @@ impl Gate for Drift {
             let message = format!("{name} between the predictions and {than} is {}; allowed: {ceiling}", digits(distance));
             Some(judged.outcome(label, ceiling.judge(distance), message).measured(distance, ceiling.to_string()))
         };
-        self.measures().into_iter().filter_map(of).collect()
+        let outcomes: Vec<Outcome> = self.measures().into_iter().filter_map(of).collect();
+        judged.show(picture(judged.model, than, &outcomes));
+        outcomes
+    }
+}
+
+fn picture(model: &str, than: &str, outcomes: &[Outcome]) -> Picture {
+    let bar = |o: &Outcome| {
+        let value = o.measure.as_ref()?.value?;
+        Some(Bar { name: o.name.clone(), value, out: matches!(o.status, Status::Failed | Status::Warned) })
+    };
+    let bars: Vec<Bar> = outcomes.iter().filter_map(bar).collect();
+    let said = bars.iter().map(|b| format!("{} {}", b.name, digits(b.value))).collect::<Vec<_>>().join(", ");
+    Picture {
+        title: format!("{model}: drift of the predictions"),
+        about: format!("How far the predictions lie from {than}: {said}"),
+        shape: Shape::Bars { value: "distance".into(), bars, reference: None },
     }
 }

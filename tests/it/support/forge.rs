@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::bin::Mlops;
 use super::project::Project;
@@ -34,6 +34,9 @@ impl Forge {
             .env("GITHUB_REPOSITORY", "o/r")
             .env("GITHUB_EVENT_PATH", &file("event.json"))
             .env("GITHUB_API_URL", &self.github())
+            .env("GITHUB_SERVER_URL", "https://github.com")
+            .env("GITHUB_RUN_ID", "100")
+            .env("GITHUB_RUN_ATTEMPT", "1")
             .env("GITHUB_OUTPUT", &file("output.txt"))
             .env("GITHUB_STEP_SUMMARY", &file("summary.md"))
     }
@@ -48,15 +51,16 @@ impl Forge {
         self.call("GET", "/_state", None)
     }
 
-    /// `{"fail": {"method": "POST", "status": 403}}`, `{"comments": [{"author", "body"}]}`, `{"notes": […]}`
+    /// As `tests/fakes/forge.py` says.
     pub fn control(&self, what: &Json) {
         self.call("POST", "/_control", Some(what));
     }
 
-    /// Comments by others, enough to fill pages.
-    pub fn crowd(&self, key: &str, count: usize) {
-        let many: Vec<Json> = (0..count).map(|i| json!({"author": "someone", "body": format!("comment {i}")})).collect();
-        self.control(&json!({ key: many }));
+    /// Calls of a method, by their paths.
+    pub fn calls(&self, method: &str) -> Vec<String> {
+        let state = self.state();
+        let log = state["log"].as_array().expect("log").iter().filter(|c| c["method"] == method);
+        log.map(|c| c["path"].as_str().expect("path").to_owned()).collect()
     }
 
     fn call(&self, method: &str, path: &str, body: Option<&Json>) -> Json {
