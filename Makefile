@@ -3,7 +3,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/mlops-action/target
 TOOLS ?= $(HOME)/.cache/mlops-action/tools
 IMAGE = $(shell sed -n 's|^  image: docker://||p' action.yml)
 
-.PHONY: demo test lint docs image e2e bench clean
+.PHONY: demo test lint docs image e2e screenshots bench clean
 
 demo: ## the main job on the flights, with a throwaway Postgres
 	@scripts/need.sh postgres
@@ -28,8 +28,17 @@ image: ## the container image, under the name in action.yml
 
 e2e: image ## the image on GitHub Actions and GitLab CI, by act and gitlab-ci-local
 	scripts/e2e-clients.sh $(TOOLS)
-	scripts/lint-ci.sh $(TOOLS)
+	@cargo build --locked --bin mlops
+	MLOPS=$(CARGO_TARGET_DIR)/debug/mlops scripts/lint-ci.sh $(TOOLS)
+	$(TOOLS)/readers/bin/python tests/e2e/pages.py $(TOOLS) $(CARGO_TARGET_DIR)/debug/mlops $(CARGO_TARGET_DIR)/screenshots
 	$(TOOLS)/readers/bin/python tests/e2e/e2e.py $(TOOLS) $(IMAGE)
+
+screenshots: ## the pictures of the documentation
+	scripts/engine.sh
+	scripts/base-images.sh
+	scripts/e2e-clients.sh $(TOOLS)
+	@cargo build --locked --bin mlops
+	$(TOOLS)/readers/bin/python tests/e2e/pages.py $(TOOLS) $(CARGO_TARGET_DIR)/debug/mlops docs/images
 
 bench: ## beside psql, Soda and DuckDB: a run, 500 migrations, 2 million rows in, 5 million out, 20 checks
 	@scripts/need.sh postgres python ps

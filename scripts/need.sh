@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# need.sh WHAT…: installs what is missing on a Debian-like machine. WHAT: postgres, python, ps, docker, node, or any command that is a package.
+# need.sh WHAT…: installs what is missing on a Debian-like machine. WHAT: postgres, python, ps, docker, node, chromium, or any command that is a package.
 set -euo pipefail
 
 packages=()
@@ -14,6 +14,10 @@ for what in "$@"; do
       python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv) ;;
     docker) command -v dockerd >/dev/null || packages+=(docker.io iptables) ;;
     ps) command -v ps >/dev/null || packages+=(procps) ;;
+    chromium)
+      command -v chromium >/dev/null || packages+=(chromium)
+      # Reports have symbols.
+      compgen -G '/usr/share/fonts/truetype/noto/NotoColorEmoji*' >/dev/null || packages+=(fonts-noto-color-emoji) ;;
     node) command -v npm >/dev/null || packages+=(nodejs npm) ;;
     *) command -v "$what" >/dev/null || packages+=("$what") ;;
   esac

@@ -23,13 +23,17 @@ import urllib.request
 import gitlab
 import junitparser
 import kubernetes_validate
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS, IMAGE = pathlib.Path(sys.argv[1]), sys.argv[2]
 PASSWORD, TOKEN = "s3cret-Pass-word", "tok-3n-not-to-be-seen"
 DATABASE = f"postgres://app:{PASSWORD}@postgres:5432/app"
 WRONG = "postgres://app:wr0ng-Pass-word@postgres:5432/app"
-PATHS = ["/repos/{owner}/{repo}/issues/{issue_number}/comments", "/repos/{owner}/{repo}/issues/comments/{comment_id}", "/user"]
+PATHS = [
+    "/repos/{owner}/{repo}/issues/{issue_number}/comments", "/repos/{owner}/{repo}/issues/comments/{comment_id}", "/repos/{owner}/{repo}/pulls",
+    "/repos/{owner}/{repo}/check-runs", "/repos/{owner}/{repo}/statuses/{sha}", "/repos/{owner}/{repo}/commits/{commit_sha}/pulls", "/user",
+]
 EVENT = {
     "action": "synchronize", "number": 7,
     "pull_request": {"number": 7, "head": {"ref": "f", "sha": "1" * 40, "repo": {"full_name": "o/r"}}, "base": {"ref": "main", "sha": "2" * 40}},
@@ -115,8 +119,12 @@ class Servers:
     def state(self):
         return json.loads(urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_state").read())
 
+    def control(self, **what):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/_control", data=json.dumps(what).encode())
+        urllib.request.urlopen(request).read()
+
     def comments(self, key, project):
-        marker = f"<!-- mlops-action {project}/ -->"
+        marker = f"<!-- mlops-action {project}/ "
         return [c for c in self.state()[key] if c["body"].startswith(marker)]
 
     def stop(self):
@@ -125,7 +133,7 @@ class Servers:
             process.wait()
 
 
-def repository(folder, fixture):
+def repository(folder, fixture, workflow="service", origin="o/r"):
     """A repository of a team: the project in a folder of its own, as many have it."""
     if folder.exists():
         shutil.rmtree(folder)
@@ -133,18 +141,20 @@ def repository(folder, fixture):
     shutil.copytree(ROOT / fixture, folder / "project", ignore=shutil.ignore_patterns("mlops-out", "out", "expect.json"))
     shutil.copy(ROOT / "action.yml", folder)
     shutil.copy(ROOT / ".gitlab-ci-template.yml", folder)
-    shutil.copy(ROOT / "tests/e2e/github.yml", folder / ".github/workflows/mlops.yml")
-    shutil.copy(ROOT / "tests/e2e/gitlab.yml", folder / ".gitlab-ci.yml")
+    for platform, path in (("github", ".github/workflows/mlops.yml"), ("gitlab", ".gitlab-ci.yml")):
+        source = ROOT / f"tests/e2e/{platform}/{workflow}.yml"
+        if source.exists():
+            shutil.copy(source, folder / path)
     (folder / "event.json").write_text(json.dumps(EVENT))
     git = ["git", "-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "-C", folder]
-    for args in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "project"], ["remote", "add", "origin", "https://github.com/o/r.git"]):
+    for args in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "project"], ["remote", "add", "origin", f"https://github.com/{origin}.git"]):
         subprocess.run([*git, *args], check=True)
     return folder
 
 
-def act(folder, database, api):
+def act(folder, database, api, event="pull_request"):
     """The workflow's events, one JSON object a line; files appear in the folder."""
-    command = [TOOLS / "act/bin/act", "pull_request", "-e", "event.json", "-W", ".github/workflows/mlops.yml", "-P", "ubuntu-latest=debian:bookworm-slim"]
+    command = [TOOLS / "act/bin/act", event, "-e", "event.json", "-W", ".github/workflows/mlops.yml", "-P", "ubuntu-latest=debian:bookworm-slim"]
     command += ["--pull=false", "--no-cache-server", "--rm", "--bind", "--json", "-s", f"GITHUB_TOKEN={TOKEN}", "-s", f"DATABASE_URL={database}"]
     ended = subprocess.run([*command, "--env", f"GITHUB_API_URL={api}"], cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     events = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
@@ -188,6 +198,26 @@ def sarif(path, where):
     check(judged.returncode == 0 and " error " not in judged.stdout, f"{where}: results.sarif is valid\n{judged.stdout[-1000:]}{judged.stderr[-500:]}")
 
 
+def openmetrics(path, where):
+    """Read by the strict parser of Prometheus' own client."""
+    try:
+        names = {family.name for family in text_string_to_metric_families(path.read_text())}
+        check({"mlops_run_seconds", "mlops_outcomes"} <= names, f"{where}: metrics.prom has its families ({names})")
+    except (OSError, ValueError) as error:
+        check(False, f"{where}: metrics.prom is OpenMetrics: {error}")
+
+
+def code_quality(path, where):
+    """https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format"""
+    issues = json.loads(path.read_text()) if path.is_file() else None
+    check(isinstance(issues, list), f"{where}: there is a code quality report")
+    for issue in issues or []:
+        wanted = {"description", "check_name", "fingerprint", "severity", "location"} <= set(issue)
+        check(wanted and issue["severity"] in ("info", "minor", "major", "critical", "blocker"), f"{where}: {issue} is as GitLab reads it")
+        check(not issue["location"]["path"].startswith(("./", "/")) and issue["location"]["lines"]["begin"] > 0, f"{where}: {issue['location']} is a place")
+    check(len({issue["fingerprint"] for issue in issues or []}) == len(issues or []), f"{where}: fingerprints are unique")
+
+
 def no_secret(texts, where):
     for secret in (PASSWORD, "wr0ng-Pass-word", TOKEN):
         check(all(secret not in text for text in texts), f"{where}: {secret} is nowhere")
@@ -223,6 +253,7 @@ def on_github(folder, servers, host, name, expect, database, project):
     check(("error" in levels) == (code != 0), f"{where}: errors are annotated exactly when it is red ({levels})")
     junit(folder / "project/mlops-out/junit.xml", code, where)
     sarif(folder / "project/mlops-out/results.sarif", where)
+    openmetrics(folder / "project/mlops-out/metrics.prom", where)
     comments = servers.comments("comments", project)
     check(len(comments) == max(before, 1), f"{where}: one comment ({len(comments)})")
     check(bool(comments) and ("passed with warnings" in comments[-1]["body"]) == (code == 0), f"{where}: the comment follows the verdict")
@@ -244,13 +275,15 @@ def on_gitlab(folder, servers, host, name, expect, database, project):
         return
     verdict = {0: "warned", 1: "failed", 3: "broken"}[code]
     junit(folder / "project/mlops-out/junit.xml", code, where)
+    code_quality(folder / "project/mlops-out/gl-code-quality-report.json", where)
+    openmetrics(folder / "project/mlops-out/metrics.prom", where)
     dotenv = folder / "project/mlops-out/outputs.env"
     check(dotenv.is_file() and f"MLOPS_VERDICT={verdict}\n" in dotenv.read_text(), f"{where}: the dotenv says {verdict}")
     if code == 0:
         check(f"seen by the next job, verdict={verdict}" in plain, f"{where}: the next job sees it")
     client = gitlab.Gitlab(f"http://127.0.0.1:{servers.port}/gitlab", private_token=TOKEN)
     notes = client.projects.get(99, lazy=True).mergerequests.get(7, lazy=True).notes.list(get_all=True)
-    mine = [note for note in notes if note.body.startswith(f"<!-- mlops-action {project}/ -->")]
+    mine = [note for note in notes if note.body.startswith(f"<!-- mlops-action {project}/ ")]
     check(len(mine) == 1, f"{where}: python-gitlab reads one note ({len(mine)})")
     check(bool(mine) and ("passed with warnings" in mine[-1].body) == (code == 0), f"{where}: the note follows the verdict")
 
@@ -269,6 +302,96 @@ def manifests(folder, where):
                 check(False, f"{where}: {kind}.yaml is not what Kubernetes 1.32 takes: {error.message}")
 
 
+def project_of(folder, files):
+    """A project of its own, outside of the fixtures."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def payload(event, action=None):
+    """As GitHub itself documents it."""
+    examples = json.loads((TOOLS / "payloads/node_modules/@octokit/webhooks-examples/api.github.com/index.json").read_text())
+    found = next(entry for entry in examples if entry["name"] == event)["examples"]
+    return next((example for example in found if action in (None, example.get("action"))), found[0])
+
+
+def events(scratch, servers, host):
+    """What can trigger a job, with the payloads of GitHub's own examples."""
+    source = project_of(scratch / "light", {
+        "mlops.yml": "version: 1\nproject: light\nreport: {timeout: 20s, check_run: true, commit_status: true}\ngates: {model: {m: {predictions: {file: p.csv, label: y, score: p}, metrics: {roc_auc: 0.9}}}}\n",
+        "p.csv": "y,p\n1,0.9\n0,0.1\n",
+    })
+    change = payload("pull_request", "synchronize")
+    origin = change["repository"]["full_name"]
+    change["pull_request"]["head"]["repo"]["full_name"] = origin
+    fork = json.loads(json.dumps(change))
+    fork["pull_request"]["head"]["repo"]["full_name"] = "stranger/fork"
+    queue = {"action": "checks_requested", "merge_group": {"head_sha": "3" * 40, "head_ref": "refs/heads/gh-readonly-queue/main/pr-7-4", "base_ref": "refs/heads/main", "base_sha": "4" * 40}, "repository": change["repository"]}
+    for name, event, body, comments in (("push", "push", payload("push"), 0), ("pull request", "pull_request", change, 1), ("merge queue", "merge_group", queue, 0), ("fork", "pull_request", fork, 0)):
+        where = f"github {name}"
+        refusal = {"method": "POST", "path": "comments|check-runs|statuses", "status": 403, "times": 99, "message": "Resource not accessible by integration"}
+        servers.control(reset=True, fail=refusal if name == "fork" else None)
+        folder = repository(scratch / "repository", source, "light", origin)
+        (folder / "event.json").write_text(json.dumps(body))
+        returned, seen, errors = act(folder, "", f"http://{host}:{servers.prism_port}", event)
+        log = "".join(e.get("msg", "") for e in seen)
+        check(returned == 0, f"{where}: the job is green ({returned})\n{log[-2000:]}{errors[-500:]}")
+        check(len(servers.comments("comments", "light")) == comments, f"{where}: {comments} comments ({len(servers.comments('comments', 'light'))})")
+        check(("WARN comment" in log) == (name == "fork"), f"{where}: only a fork's job is warned\n{log[-1500:]}")
+        check("✅ light: passed" in "".join(e["content"] for e in seen if e.get("command") == "summary"), f"{where}: there is a summary")
+        state = servers.state()
+        if name != "fork":
+            check([c["conclusion"] for c in state["checks"]] == ["success"], f"{where}: GitHub's description takes the check run ({state['checks']})\n{log[-800:]}")
+            check([s["state"] for s in state["statuses"]] == ["success"], f"{where}: and the status ({state['statuses']})")
+        if name == "fork":
+            check("the change comes from a fork" in log and "docs/ci.md" in log, f"{where}: the log says what to do")
+    servers.control(reset=True, fail=None)
+
+
+def fan_in(scratch, servers, host):
+    """Three jobs with a third of the tables each, one comment and one verdict, on both platforms."""
+    tables = [f"t{i}" for i in range(6)]
+    sql = "".join(f"create table {t} (id int);\ninsert into {t} values ({i});\n" for i, t in enumerate(tables))
+    gates = "".join(f"    {t}: {{columns: {{id: {{range: [0, 4]}}}}}}\n" for t in tables)
+    config = "version: 1\nproject: fan-in\nreport: {timeout: 20s, dir: \"reports/${PART:-merged}\"}\nmigrate: {dir: db}\ngates:\n  data:\n" + gates
+    source = project_of(scratch / "wide", {"mlops.yml": config, "db/1_t.up.sql": sql, "db/1_t.down.sql": "".join(f"drop table {t};" for t in tables)})
+    for platform in ("github", "gitlab"):
+        folder = repository(scratch / "repository", source, "fan-in" if platform == "github" else "parallel")
+        if platform == "github":
+            returned, seen, errors = act(folder, "", f"http://{host}:{servers.prism_port}")
+            log = "".join(e.get("msg", "") for e in seen) + errors
+        else:
+            returned, log = gitlab_ci_local(folder, "", f"http://{host}:{servers.port}/gitlab/api/v4")
+        where = f"{platform} fan-in"
+        check(returned != 0, f"{where}: one failed part makes the whole red\n{log[-2500:]}")
+        report = folder / "project/reports/merged/report.json"
+        check(report.is_file(), f"{where}: there is a merged report\n{log[-2500:]}")
+        if report.is_file():
+            merged = json.loads(report.read_text())
+            stage = next(s for s in merged["stages"] if s["name"] == "check")
+            check({o["subject"].split(".")[0] for o in stage["outcomes"]} == set(tables), f"{where}: every table is in it")
+            check(merged["verdict"] == "failed" and merged["counts"]["failed"] == 1, f"{where}: {merged['counts']}")
+            junit(folder / "project/reports/merged/junit.xml", 1, where)
+        key = "comments" if platform == "github" else "notes"
+        found = servers.comments(key, "fan-in")
+        check(len(found) == 1 and "❌ fan-in: failed" in found[0]["body"], f"{where}: one comment ({len(found)})")
+
+
+def entrypoints(scratch):
+    """GitLab's runner starts an image with a shell: with or without an override, the script runs and counts."""
+    folder = repository(scratch / "repository", project_of(scratch / "empty", {"x.txt": ""}), "entrypoint")
+    returned, log = gitlab_ci_local(folder, "", "http://127.0.0.1:9/api/v4")
+    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", log)
+    for job in ("overridden", "plain"):
+        check(f"ran in {job}" in plain, f"gitlab entrypoint {job}: the script runs\n{plain[-1500:]}")
+    check(plain.count("> mlops 0.") >= 2 and returned == 0, f"gitlab entrypoint: exit 10 is a warning ({returned})\n{plain[-1500:]}")
+
+
 def image():
     """What holds of the image whatever runs it."""
     config = json.loads(docker("image", "inspect", IMAGE))[0]["Config"]
@@ -280,6 +403,22 @@ def image():
     project = ["-v", f"{ROOT}/fixtures/flights:/work:ro", "-w", "/work"]
     ended = subprocess.run(["docker", "run", "--rm", *project, IMAGE, "run", "--dry-run"], capture_output=True, text=True)
     check(ended.returncode == 0 and "a throwaway PostgreSQL 15" in ended.stdout, f"docker run starts a throwaway server\n{ended.stdout[-500:]}{ended.stderr[-500:]}")
+    # Anywhere but in an action, anybody may run it, also one of whom the image knows nothing.
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "fixtures/flights", f"{folder}/flights", ignore=shutil.ignore_patterns("mlops-out"))
+        subprocess.run(["chown", "-R", "12345:12345", folder], check=True)
+        somebody = ["--user", "12345:12345", "-v", f"{folder}/flights:/work", "-w", "/work"]
+        ended = subprocess.run(["docker", "run", "--rm", *somebody, IMAGE, "run"], capture_output=True, text=True)
+        check(ended.returncode == 0 and "a throwaway PostgreSQL 15" in ended.stdout, f"docker run --user works\n{ended.stdout[-700:]}{ended.stderr[-500:]}")
+        ended = subprocess.run(["docker", "run", "--rm", *somebody, f"{IMAGE}-slim", "run", "--stages", "evaluate"], capture_output=True, text=True)
+        check(ended.returncode == 0, f"so does the slim image\n{ended.stdout[-500:]}{ended.stderr[-500:]}")
+        owners = {path.stat().st_uid for path in pathlib.Path(folder).rglob("*")}
+        check(owners == {12345}, f"and what it writes is theirs ({owners})")
+        ended = subprocess.run(["docker", "run", "--rm", "-v", f"{folder}/flights:/work", "-w", "/work", IMAGE, "run", "--stages", "evaluate"], capture_output=True, text=True)
+        owners = {path.stat().st_uid for path in pathlib.Path(folder).rglob("*")}
+        check(ended.returncode == 0 and owners == {12345}, f"root gives what it writes to the owner of the workspace ({owners})")
+    slim = subprocess.run(["docker", "run", "--rm", *project, f"{IMAGE}-slim", "run"], capture_output=True, text=True)
+    check(slim.returncode == 3 and "no Postgres server binaries were found" in slim.stdout, f"the slim image says what it has not\n{slim.stdout[-500:]}")
     hint = subprocess.run(["docker", "run", "--rm", *project, "-e", "GITHUB_ACTIONS=true", "-e", "DATABASE_URL=postgres://a@localhost/x", IMAGE, "run", "--stages", "check"], capture_output=True, text=True, timeout=120)
     check(hint.returncode == 3 and "use the label of the service" in hint.stdout, f"localhost inside a container action gets its hint\n{hint.stdout[-500:]}")
 
@@ -294,6 +433,11 @@ def main():
             host = gateway()
             if not only:
                 image()
+            for name, part in (("events", lambda: events(scratch, servers, host)), ("fan-in", lambda: fan_in(scratch, servers, host)), ("entrypoint", lambda: entrypoints(scratch))):
+                if not only or only == name:
+                    began = time.monotonic()
+                    part()
+                    print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
             fixtures = [("flights", "fixtures/flights", {"exit": 0}, DATABASE, "flight-delays")]
             for folder in sorted((ROOT / "fixtures/broken").iterdir()):
                 if folder.is_dir():
