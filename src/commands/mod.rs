@@ -163,7 +163,9 @@ fn fail(failure: &Failure) -> u8 {
     let text = logging::hide(&failure.message);
     // The pictures of mistakes may have colours of ours.
     let text = if failure.told { text } else { logging::harmless(&text) };
-    let _ = writeln!(anstream::stderr(), "{}{text}", if failure.message.contains('\n') { "" } else { "mlops: " });
+    let start = if failure.message.contains('\n') { "" } else { "mlops: " };
+    // At once: a command that the runner reads on the other stream must not come into the middle of a line.
+    let _ = anstream::stderr().write_all(format!("{start}{text}\n").as_bytes());
     failure.code
 }
 
