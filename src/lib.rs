@@ -44,6 +44,7 @@ mod node;
 mod outcome;
 mod picture;
 mod profile;
+mod runner;
 mod scalar;
 mod secret;
 mod stats;

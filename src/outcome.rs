@@ -1,6 +1,7 @@
 //! What happened: one neutral result for every kind of work, and the verdict that follows from all of them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -28,6 +29,11 @@ impl Status {
             Self::Failed => "failed",
             Self::Broken => "broken",
         }
+    }
+
+    /// What a reader must see first.
+    pub const fn needs_attention(self) -> bool {
+        matches!(self, Self::Failed | Self::Broken | Self::Warned)
     }
 
     /// Whether work that needs this may go on.
@@ -77,6 +83,12 @@ pub struct Location {
     pub column: usize,
 }
 
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
 impl Outcome {
     pub fn new(subject: impl Into<String>, name: impl Into<String>, status: Status, message: impl Into<String>) -> Self {
         Self {
@@ -114,6 +126,12 @@ impl Outcome {
     pub fn measured(mut self, value: f64, expected: impl Into<String>) -> Self {
         self.measure = Some(Measure { value: value.is_finite().then_some(value), expected: expected.into() });
         self
+    }
+
+    /// What was found, and what to do about it.
+    pub fn told(&self, between: &str) -> String {
+        let parts: Vec<&str> = std::iter::once(&self.message).chain(&self.remedy).map(String::as_str).collect();
+        parts.join(between)
     }
 
     #[must_use]
@@ -200,6 +218,15 @@ impl From<Verdict> for Status {
 }
 
 impl Verdict {
+    pub fn exit_code(self, policy: Policy) -> u8 {
+        match self {
+            Self::Passed => exit::PASSED,
+            Self::Warned => policy.warn_exit_code.unwrap_or(exit::PASSED),
+            Self::Failed => exit::FAILED,
+            Self::Broken => exit::BROKEN,
+        }
+    }
+
     pub const fn word(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -235,6 +262,22 @@ pub struct Shard {
 impl Shard {
     /// More jobs than any pipeline has.
     pub const MOST: u32 = 10_000;
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let (part, of) = text.split_once('/')?;
+        let shard = Self { part: part.trim().parse().ok()?, of: of.trim().parse().ok()? };
+        shard.is_sound().then_some(shard)
+    }
+
+    pub const fn is_sound(self) -> bool {
+        self.part > 0 && self.part <= self.of && self.of <= Self::MOST
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.part, self.of)
+    }
 }
 
 /// Everything a sink may want to say. Version 1 of the published format.
@@ -278,17 +321,18 @@ impl RunReport {
 
     pub fn verdict_of(stages: &[StageReport], policy: Policy) -> (Verdict, u8) {
         let any = |status| stages.iter().any(|stage| stage.status == status || stage.outcomes.iter().any(|o| o.status == status));
-        if any(Status::Failed) {
-            (Verdict::Failed, exit::FAILED)
+        let verdict = if any(Status::Failed) {
+            Verdict::Failed
         } else if any(Status::Broken) || stages.is_empty() {
-            (Verdict::Broken, exit::BROKEN)
+            Verdict::Broken
         } else if any(Status::Warned) && policy.fail_on_warning {
-            (Verdict::Failed, exit::FAILED)
+            Verdict::Failed
         } else if any(Status::Warned) {
-            (Verdict::Warned, policy.warn_exit_code.unwrap_or(exit::PASSED))
+            Verdict::Warned
         } else {
-            (Verdict::Passed, exit::PASSED)
-        }
+            Verdict::Passed
+        };
+        (verdict, verdict.exit_code(policy))
     }
 
     pub fn count_outcomes(stages: &[StageReport]) -> BTreeMap<String, usize> {
@@ -308,10 +352,7 @@ impl RunReport {
 
     /// Outcomes a reader must see first.
     pub fn findings(&self) -> impl Iterator<Item = (&StageReport, &Outcome)> {
-        self.stages.iter().flat_map(|stage| {
-            let bad = |o: &&Outcome| matches!(o.status, Status::Failed | Status::Broken | Status::Warned);
-            stage.outcomes.iter().filter(bad).map(move |outcome| (stage, outcome))
-        })
+        self.stages.iter().flat_map(|stage| stage.outcomes.iter().filter(|o| o.status.needs_attention()).map(move |outcome| (stage, outcome)))
     }
 }
 

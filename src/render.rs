@@ -36,7 +36,7 @@ impl Default for Templates {
         handlebars.register_helper("cell", Box::new(cell));
         handlebars.register_helper("html", Box::new(html));
         for (name, text) in TEMPLATES {
-            // A test renders every one of them.
+            // A test reads every one of them.
             let _ = handlebars.register_template_string(name, text);
         }
         Self(handlebars)
@@ -142,6 +142,13 @@ mod tests {
         assert_eq!(joined("a|b\n<img> @org/team ::error::x"), "a&#124;b &lt;img&gt; @^org/team :^:error:^:x");
         assert_eq!(joined("#12 GH-3 !4 %5 a@b.c https://x www.x"), "#^12 GH^-3 !^4 %^5 a@^b.c https:^//x www^.x");
         assert_eq!(joined("16.1% of 3 & more, C# is fine: yes"), "16.1% of 3 &amp; more, C# is fine: yes");
+    }
+
+    #[test]
+    fn every_template_can_be_read() {
+        let templates = Templates::default();
+        let missing: Vec<&str> = Templates::names().filter(|name| !templates.0.has_template(name)).collect();
+        assert_eq!(missing, Vec::<&str>::new());
     }
 
     #[test]

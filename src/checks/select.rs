@@ -11,8 +11,7 @@ pub struct Selection {
     pub only: Vec<String>,
     /// Checks with one of these.
     pub tags: Vec<String>,
-    /// The part, from 1, and how many there are.
-    pub shard: Option<(u32, u32)>,
+    pub shard: Option<Shard>,
 }
 
 impl Selection {
@@ -21,11 +20,8 @@ impl Selection {
     }
 
     /// `2/5`
-    pub fn shard(text: &str) -> Result<(u32, u32), String> {
-        let wrong = || format!("`{text}` is no shard: write the part and how many there are, such as `2/5`");
-        let (part, of) = text.split_once('/').ok_or_else(wrong)?;
-        let (part, of): (u32, u32) = (part.trim().parse().map_err(|_| wrong())?, of.trim().parse().map_err(|_| wrong())?);
-        if part == 0 || part > of || of > Shard::MOST { Err(wrong()) } else { Ok((part, of)) }
+    pub fn shard(text: &str) -> Result<Shard, String> {
+        Shard::parse(text).ok_or_else(|| format!("`{text}` is no shard: write the part and how many there are, such as `2/5`"))
     }
 }
 
@@ -58,7 +54,7 @@ impl Gates {
             let any = table.checks.iter().any(|planned| !is_implied(planned) && keep(planned));
             table.checks.retain(|planned| keep(planned) || (any && is_implied(planned)));
         }
-        if let Some((part, of)) = selection.shard {
+        if let Some(Shard { part, of }) = selection.shard {
             // One table's checks stay in one scan.
             self.tables.retain(|table| xxhash_rust::xxh3::xxh3_64(table.table.to_string().as_bytes()) % u64::from(of) == u64::from(part - 1));
         }
@@ -94,7 +90,7 @@ mod tests {
     use crate::mistakes::Mistakes;
     use crate::node::Node;
 
-    fn selected(only: &[&str], tags: &[&str], shard: Option<(u32, u32)>) -> Result<Vec<String>, String> {
+    fn selected(only: &[&str], tags: &[&str], shard: Option<Shard>) -> Result<Vec<String>, String> {
         let yaml = "flights:\n  tags: [core]\n  rows: 1\n  columns:\n    id: {unique: true, not_null: {tags: [slow]}}\n    carrier: {in: [UA]}\n\
                     planes:\n  rows: 1\n  columns: {seats: {range: [1, 500], redact: true}}\n";
         let node: Node = serde_saphyr::from_str(yaml).expect("yaml");
@@ -124,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_table_falls_into_one_shard() {
-        let all: Vec<String> = (1..=3).flat_map(|part| selected(&[], &[], Some((part, 3))).expect("shard")).collect();
+        let all: Vec<String> = (1..=3).flat_map(|part| selected(&[], &[], Some(Shard { part, of: 3 })).expect("shard")).collect();
         assert_eq!(all.len(), selected(&[], &[], None).expect("all").len());
     }
 }

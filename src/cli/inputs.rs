@@ -14,26 +14,42 @@ const HIDDEN: [&str; 6] = ["help", "version", "verbose", "color", "progress", "p
 /// What the action sets for every verb.
 const FOR_ALL: &str = "token";
 
-/// The inputs of the action: `(name, help, is a flag)`, each once, in the order of the verbs.
-pub fn inputs() -> Vec<(String, String, bool)> {
-    let mut seen = BTreeSet::new();
-    let all = VERBS.iter().filter_map(|words| options(words.iter().copied())).flatten();
-    all.filter(|(name, ..)| seen.insert(name.clone())).collect()
+/// An input of the action.
+pub struct Input {
+    pub name: String,
+    pub help: String,
+    kind: Kind,
 }
 
-/// The options of a verb, and its arguments under their names. `None`: there is no such verb.
-fn options<'a>(words: impl Iterator<Item = &'a str>) -> Option<Vec<(String, String, bool)>> {
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Option,
+    Flag,
+    /// An argument without a name of its own on the command line.
+    Argument,
+}
+
+/// The inputs of the action, each once, in the order of the verbs.
+pub fn inputs() -> Vec<Input> {
+    let mut seen = BTreeSet::new();
+    VERBS.iter().flat_map(|words| options(words)).filter(|input| seen.insert(input.name.clone())).collect()
+}
+
+/// What a verb takes.
+fn options(words: &[&str]) -> Vec<Input> {
     let root = Cli::command();
-    let mut verb: &Command = &root;
-    for word in words {
-        verb = verb.find_subcommand(word)?;
-    }
-    let option = |arg: &Arg| {
+    let verb = words.iter().fold(&root, |verb: &Command, word| verb.find_subcommand(word).unwrap_or(verb));
+    let input = |arg: &Arg| {
         let name = arg.get_long().map_or_else(|| arg.get_id().to_string(), str::to_owned);
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        (!HIDDEN.contains(&name.as_str())).then(|| (name, help, matches!(arg.get_action(), ArgAction::SetTrue)))
+        let kind = match (arg.is_positional(), arg.get_action()) {
+            (true, _) => Kind::Argument,
+            (false, ArgAction::SetTrue) => Kind::Flag,
+            (false, _) => Kind::Option,
+        };
+        (!HIDDEN.contains(&name.as_str())).then_some(Input { name, help, kind })
     };
-    Some(root.get_arguments().chain(verb.get_arguments()).filter_map(option).collect())
+    root.get_arguments().chain(verb.get_arguments()).filter_map(input).collect()
 }
 
 /// GitHub hands inputs over as `INPUT_DRY-RUN`; they become options of the verb, unless the option is given. An input that
@@ -61,29 +77,25 @@ pub fn with_inputs(args: Vec<String>, env: &BTreeMap<String, String>) -> Result<
             None => Ok(given),
         };
     };
-    let options = options(verb.iter().copied()).unwrap_or_default();
-    for (name, _, flag) in &options {
+    let options = options(verb);
+    for Input { name, kind, .. } in &options {
         let Some(value) = input(name) else { continue };
-        if name == "reports" {
-            if words.len() == verb.len() {
-                args.push(value.to_owned());
-            }
-            continue;
-        }
         let option = format!("--{name}");
-        if args.iter().any(|arg| *arg == option || arg.starts_with(&format!("{option}="))) {
-            continue;
-        }
-        match (flag, value) {
-            (false, value) => args.push(format!("{option}={value}")),
-            (true, "true") => args.push(option),
-            (true, "false") => {}
-            (true, other) => return Err(format!("the input `{name}` is true or false, not `{other}`")),
+        let given = match kind {
+            Kind::Argument => words.len() > verb.len(),
+            _ => args.iter().any(|arg| *arg == option || arg.starts_with(&format!("{option}="))),
+        };
+        match (kind, value) {
+            _ if given => {}
+            (Kind::Argument, value) => args.push(value.to_owned()),
+            (Kind::Option, value) => args.push(format!("{option}={value}")),
+            (Kind::Flag, "true") => args.push(option),
+            (Kind::Flag, "false") => {}
+            (Kind::Flag, other) => return Err(format!("the input `{name}` is true or false, not `{other}`")),
         }
     }
     // One that does nothing would look as if it did.
-    let lost =
-        inputs().into_iter().map(|(name, ..)| name).find(|name| name != FOR_ALL && input(name).is_some() && !options.iter().any(|o| o.0 == *name));
+    let lost = inputs().into_iter().map(|i| i.name).find(|name| name != FOR_ALL && input(name).is_some() && !options.iter().any(|o| o.name == *name));
     match lost {
         Some(name) => Err(format!("the input `{name}` is none of `{}`", verb.join(" "))),
         None => Ok(args),

@@ -12,7 +12,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use self::data::DataVerb;
-pub use self::inputs::{inputs, with_inputs};
+pub use self::inputs::{Input, inputs, with_inputs};
 pub use self::migrate::MigrateVerb;
 pub use self::model::{CurrentPart, ExportForm, HowArgs, ModelVerb};
 pub use self::report::{CommentWhen, FailOn, ReportArgs, ReportVerb};

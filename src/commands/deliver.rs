@@ -10,7 +10,7 @@ use crate::outcome::{Policy, RunReport, exit};
 use crate::ports::ci::Ci;
 use crate::ports::files::Workspace;
 use crate::render::Templates;
-use crate::report::{self, CommentMode, CommentPolicy, Delivered, Delivery, Hosting};
+use crate::report::{self, CommentPolicy, Delivered, Delivery, Hosting};
 
 pub(super) struct Place<'a> {
     pub(super) shell: &'a Shell,
@@ -57,10 +57,7 @@ fn delivery<'a>(to: &Place<'a>, args: &'a ReportArgs, dry: bool, files: Files) -
         dir: &settings.dir,
         ci: to.ci,
         comment,
-        comment_mode: match settings.comment_mode {
-            config::CommentMode::Update => CommentMode::Update,
-            config::CommentMode::Recreate => CommentMode::Recreate,
-        },
+        recreate_comment: settings.comment_mode == config::CommentMode::Recreate,
         comment_key: args.comment_key.as_deref(),
         pr_number: args.pr_number,
         check_run: settings.check_run && !dry,

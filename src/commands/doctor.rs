@@ -15,7 +15,6 @@ use crate::ports::postgres::scratch::Binaries;
 use crate::ports::postgres::throwaway::Throwaway;
 use crate::ports::postgres::{Address, Postgres};
 use crate::report::reach;
-use crate::secret::Mask;
 use crate::stages::Target;
 use crate::stages::registry::mlflow;
 
@@ -23,14 +22,14 @@ use crate::stages::registry::mlflow;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn doctor(shell: &Shell, token: Option<&str>) -> Outcome {
-    let mut mask = Mask::default();
-    shell.secrets(&mut mask);
-    token.iter().for_each(|token| mask.add(token));
-    logging::set_mask(&mask);
+    shell.hide_secrets(token);
     let ci = shell.ci();
     let mut found = vec![program(), event(&ci)];
     match config(shell) {
         Ok((loaded, outcome)) => {
+            let mut mask = loaded.mask.clone();
+            token.iter().for_each(|token| mask.add(token));
+            logging::set_mask(&mask);
             found.push(outcome);
             found.push(output(&loaded));
             found.extend(git(&loaded));
@@ -142,8 +141,7 @@ async fn server(subject: &str, address: &Address, ci: &Ci, shell: &Shell) -> Vec
     let server = match Postgres::connect(&short, |_| {}).await {
         Ok(server) => server,
         Err(error) => {
-            let at = format!("@{}", error.endpoint.rsplit('@').next().unwrap_or_default());
-            let hint = ci.loopback_hint(&at, Place::of(&shell.env)).unwrap_or("is it running, and is its address the one in mlops.yml?");
+            let hint = ci.loopback_hint(&error.endpoint, Place::of(&shell.env)).unwrap_or("is it running, and is its address the one in mlops.yml?");
             return vec![Found::new(subject, "connection", Status::Failed, error.to_string()).with_remedy(Some(hint.into()))];
         }
     };

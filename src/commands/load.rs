@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Failure, Shell, logging};
 use crate::checks::Selection;
-use crate::config::{self, Config, Input};
+use crate::config::{self, Config, Core, Input};
 use crate::dataset::Dataset;
 use crate::mistakes::{Mistakes, nearest, suggestion};
 use crate::outcome::Shard;
@@ -16,7 +16,8 @@ use crate::ports::postgres::scratch::Binaries;
 use crate::ports::postgres::{Address, Postgres, password_of};
 use crate::registry::{Model, Settings};
 use crate::render::Templates;
-use crate::secret::Mask;
+use crate::runner::annotation;
+use crate::secret::{Mask, Secret};
 use crate::stages::{Around, Target, kinds, seed_tasks};
 
 /// A file without a mistake.
@@ -110,10 +111,8 @@ impl Shell {
             super::say(&format!("{:#}\n", serde_json::json!({"mistakes": rows})));
         } else if self.env.get("GITHUB_ACTIONS").is_some_and(|v| v == "true") {
             for m in mistakes.sorted().iter().take(10) {
-                let message = format!("{}{}", m.message, m.help.as_ref().map(|h| format!("; {h}")).unwrap_or_default())
-                    .replace('%', "%25")
-                    .replace('\n', "%0A");
-                super::say(&format!("::error file={shown},line={},col={},title=mlops.yml::{message}\n", m.place.line, m.place.column));
+                let message = format!("{}{}", m.message, m.help.as_ref().map(|h| format!("; {h}")).unwrap_or_default());
+                super::say(&annotation("error", Some((shown, m.place.line, m.place.column)), "mlops.yml", &message));
             }
         }
         Failure::usage(mistakes.render(shown, text, self.colour_err())).told()
@@ -122,7 +121,12 @@ impl Shell {
     /// Secrets of the configuration, and of the environment by its names.
     fn mask(&self, config: Option<&Config>) -> Mask {
         let mut mask = Mask::default();
-        self.secrets(&mut mask);
+        let ends = ["TOKEN", "PASSWORD", "PASSWD", "SECRET", "API_KEY"];
+        for (name, value) in &self.env {
+            if ends.iter().any(|end| name.to_uppercase().ends_with(end)) || value.contains("://") {
+                mask.add(value);
+            }
+        }
         let flags = [&self.global.database_url, &self.global.registry_url];
         flags.into_iter().flatten().for_each(|url| mask.add(url));
         config.iter().flat_map(|c| &c.secrets).for_each(|secret| mask.add(secret));
@@ -132,14 +136,11 @@ impl Shell {
         mask
     }
 
-    /// Secrets of the environment, by their names.
-    pub(super) fn secrets(&self, mask: &mut Mask) {
-        let ends = ["TOKEN", "PASSWORD", "PASSWD", "SECRET", "API_KEY"];
-        for (name, value) in &self.env {
-            if ends.iter().any(|end| name.to_uppercase().ends_with(end)) || value.contains("://") {
-                mask.add(value);
-            }
-        }
+    /// For verbs that read no mlops.yml, or before they do.
+    pub(super) fn hide_secrets(&self, token: Option<&str>) {
+        let mut mask = self.mask(None);
+        token.iter().for_each(|token| mask.add(token));
+        logging::set_mask(&mask);
     }
 
     /// A path of the command line, as seen from the folder of `mlops.yml`.
@@ -163,7 +164,7 @@ impl Loaded {
             return Err(Failure::usage("--only and --tags select data gates, and `gates.data` does not run"));
         }
         self.narrowed = !selection.only.is_empty() || !selection.tags.is_empty();
-        self.shard = selection.shard.map(|(part, of)| Shard { part, of });
+        self.shard = selection.shard;
         self.plan.stages.iter_mut().try_for_each(|planned| planned.stage.select(selection)).map_err(Failure::usage)
     }
 
@@ -178,16 +179,8 @@ impl Loaded {
         self.config.section("model").and_then(|node| node.decode(&mut Mistakes::default()))
     }
 
-    pub(super) fn address(&self, url: &crate::secret::Secret) -> Address {
-        let database = &self.config.core.database;
-        Address {
-            url: url.clone(),
-            tls: database.tls,
-            ca: database.ca.clone(),
-            connect_timeout: database.connect_timeout.0,
-            statement_timeout: database.statement_timeout.0,
-            pool: database.pool,
-        }
+    pub(super) fn address(&self, url: &Secret) -> Address {
+        address(&self.config.core, url)
     }
 
     /// The server of the verbs that are no run; `what` one would do with its database.
@@ -227,6 +220,19 @@ impl Loaded {
     pub(super) fn target(&self, shell: &Shell, throwaway: bool) -> Target {
         let url = &self.config.core.database.url;
         if throwaway || url.is_empty() { Target::Throwaway(self.binaries(shell)) } else { Target::Server(self.address(url)) }
+    }
+}
+
+/// A server, reached as the section `database` says.
+pub(super) fn address(core: &Core, url: &Secret) -> Address {
+    let database = &core.database;
+    Address {
+        url: url.clone(),
+        tls: database.tls,
+        ca: database.ca.clone(),
+        connect_timeout: database.connect_timeout.0,
+        statement_timeout: database.statement_timeout.0,
+        pool: database.pool,
     }
 }
 

@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::{Global, LogFormat};
+use crate::runner::harmless;
 use crate::secret::Mask;
 
 /// The one mask of the process: lines may be written before and after the configuration is known.
@@ -43,17 +44,6 @@ pub(super) fn hide(text: &str) -> String {
     }
 }
 
-/// Anybody's text on a runner that reads commands in logs, at the start of any line.
-pub(super) fn harmless(text: &str) -> String {
-    let line = |line: &str| {
-        let visible: String = line.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
-        let visible = visible.replace("##[", "# #[");
-        let start = visible.len() - visible.trim_start().len();
-        if visible[start..].starts_with("::") { format!("{}: :{}", &visible[..start], &visible[start + 2..]) } else { visible }
-    };
-    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
-}
-
 struct Masked;
 
 impl<'a> MakeWriter<'a> for Masked {
@@ -73,16 +63,5 @@ impl Write for Masked {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_line_is_a_command() {
-        assert_eq!(harmless(" INFO a\n::error::b\n  ::add-mask::c\r##[group]d\u{1b}[31m"), " INFO a\n: :error::b\n  : :add-mask::c # #[group]d [31m");
-        assert_eq!(harmless("a::b\n"), "a::b\n");
     }
 }

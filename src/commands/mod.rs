@@ -31,6 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{Cli, Command, CommentWhen, Format, Global, ReportArgs, RunArgs, StagesArg, When, with_inputs};
 use crate::outcome::exit;
 use crate::ports::postgres::running;
+use crate::runner::harmless;
 
 /// The process as the verbs see it.
 pub(crate) struct Shell {
@@ -162,7 +163,7 @@ fn silent() -> ReportArgs {
 fn fail(failure: &Failure) -> u8 {
     let text = logging::hide(&failure.message);
     // The pictures of mistakes may have colours of ours.
-    let text = if failure.told { text } else { logging::harmless(&text) };
+    let text = if failure.told { text } else { harmless(&text) };
     let start = if failure.message.contains('\n') { "" } else { "mlops: " };
     // At once: a command that the runner reads on the other stream must not come into the middle of a line.
     let _ = anstream::stderr().write_all(format!("{start}{text}\n").as_bytes());

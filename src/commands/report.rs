@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use super::deliver::{self, policy};
 use super::load::templates;
 use super::run::Files;
-use super::{Failure, Outcome, Shell, logging};
+use super::{Failure, Outcome, Shell};
 use crate::cli::ReportVerb;
 use crate::config::{self, Core, Input};
 use crate::mistakes::Mistakes;
 use crate::outcome::RunReport;
 use crate::pipeline::{Leg, merge};
 use crate::ports::files::{sha256, walk};
-use crate::secret::Mask;
 
 /// A report of a million outcomes; more is no report.
 const LARGEST: u64 = 64 << 20;
@@ -23,10 +22,7 @@ const NAME: &str = "report.json";
 
 pub(super) async fn report(shell: &Shell, verb: ReportVerb) -> Outcome {
     let ReportVerb::Merge { reports, expect, report_only, report: args } = verb;
-    let mut mask = Mask::default();
-    shell.secrets(&mut mask);
-    args.token.iter().for_each(|token| mask.add(token));
-    logging::set_mask(&mask);
+    shell.hide_secrets(args.token.as_deref());
     let core = settings(shell)?;
     let legs = read(&reports)?;
     let count = legs.len();

@@ -4,7 +4,7 @@ use super::deliver::{self, policy};
 use super::load::Loaded;
 use super::{Failure, Outcome, Shell, logging, progress};
 use crate::cli::RunArgs;
-use crate::outcome::{RunReport, Shard};
+use crate::outcome::RunReport;
 use crate::pipeline::{About, execute};
 use crate::ports::ci;
 use crate::ports::git::Git;
@@ -40,7 +40,7 @@ pub(super) async fn run_with(shell: &Shell, args: &RunArgs, files: Files, prepar
     let mut report = masked(&report, &env)?;
     report.narrowed = loaded.narrowed;
     report.shard = loaded.shard;
-    report.leg = args.leg.clone().filter(|leg| !leg.is_empty()).or_else(|| loaded.shard.map(|Shard { part, of }| format!("{part}/{of}")));
+    report.leg = args.leg.clone().filter(|leg| !leg.is_empty()).or_else(|| loaded.shard.map(|shard| shard.to_string()));
     report.artifact = artifact(&loaded, &env);
     let to = deliver::Place { judges: true, shell, core: &loaded.config.core, workspace: &env.workspace, ci: &env.ci, templates: &loaded.templates };
     let code = deliver::deliver(&report, &to, &args.report, args.dry_run, files).await;

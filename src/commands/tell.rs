@@ -1,8 +1,8 @@
 //! Outcomes of the verbs that are no run, in words or as JSON; the exit code follows.
 
-use super::logging::harmless;
 use super::{Shell, say};
 use crate::outcome::{Outcome, Status, exit};
+use crate::runner::harmless;
 
 /// `nothing`: what is said where there is none.
 pub(super) fn tell(shell: &Shell, outcomes: &[Outcome], nothing: &str) -> u8 {

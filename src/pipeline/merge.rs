@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::outcome::{Outcome, Policy, RunReport, Shard, StageReport, Status, Table, Verdict, exit};
+use crate::outcome::{Outcome, Policy, RunReport, Shard, StageReport, Status, Table, Verdict};
 
 /// The report of one job, and where it was found.
 pub struct Leg {
@@ -24,10 +24,8 @@ pub fn merge(mut legs: Vec<Leg>, expect: Option<usize>, policy: Policy) -> Resul
     legs.iter().try_for_each(consistent)?;
     let mut stages: Vec<StageReport> = names(&legs).into_iter().map(|name| stage(name, &legs)).collect();
     stages.extend(missing(&legs, expect)?);
-    let (verdict, code) = RunReport::verdict_of(&stages, policy);
-    // A job may have judged more strictly, and one that says nothing of its stages still has a verdict.
-    let worst = legs.iter().map(|leg| leg.report.verdict).max_by_key(|v| Status::from(*v)).unwrap_or(Verdict::Broken);
-    let (verdict, exit_code) = if Status::from(worst) > Status::from(verdict) { (worst, code_of(worst, policy)) } else { (verdict, code) };
+    let policy = Policy { fail_on_warning: policy.fail_on_warning || legs.iter().any(is_stricter), ..policy };
+    let (verdict, exit_code) = RunReport::verdict_of(&stages, policy);
     let first = legs.first().map(|leg| leg.report.clone()).ok_or("there is no report")?;
     let all = |get: &dyn Fn(&RunReport) -> String| legs.iter().map(|leg| get(&leg.report)).collect::<BTreeSet<_>>();
     Ok(RunReport {
@@ -53,7 +51,7 @@ fn consistent(leg: &Leg) -> Result<(), String> {
     if report.project.trim().is_empty() {
         return wrong("`project` is empty".into());
     }
-    if let Some(shard) = report.shard.filter(|shard| shard.part == 0 || shard.part > shard.of || shard.of > Shard::MOST) {
+    if let Some(shard) = report.shard.filter(|shard| !shard.is_sound()) {
         return wrong(format!("`shard` is part {} of {}; there are {} parts at the most", shard.part, shard.of, Shard::MOST));
     }
     for stage in &report.stages {
@@ -62,28 +60,25 @@ fn consistent(leg: &Leg) -> Result<(), String> {
             return wrong(format!("the stage `{}` is {}, but its outcomes are {}", stage.name, stage.status.word(), said.word()));
         }
     }
-    let (said, _) = RunReport::verdict_of(&report.stages, Policy::default());
-    // `--fail-on warned`
-    let stricter = said == Verdict::Warned && report.verdict == Verdict::Failed;
-    if report.verdict != said && !stricter {
+    let said = by_stages(report);
+    if report.verdict != said && !is_stricter(leg) {
         return wrong(format!("`verdict` is {}, but its stages are {}", Status::from(report.verdict).word(), Status::from(said).word()));
     }
-    let fits = match report.verdict {
-        Verdict::Passed => report.exit_code == exit::PASSED,
-        Verdict::Warned => true,
-        Verdict::Failed => report.exit_code == exit::FAILED,
-        Verdict::Broken => report.exit_code == exit::BROKEN,
-    };
-    if fits { Ok(()) } else { wrong(format!("`exit_code` is {}, but `verdict` is {}", report.exit_code, Status::from(report.verdict).word())) }
+    // Of a run with warnings it is what `--warn-exit-code` asked for.
+    let code = report.verdict.exit_code(Policy { warn_exit_code: Some(report.exit_code), ..Policy::default() });
+    if code == report.exit_code {
+        return Ok(());
+    }
+    wrong(format!("`exit_code` is {}, but `verdict` is {}", report.exit_code, Status::from(report.verdict).word()))
 }
 
-fn code_of(verdict: Verdict, policy: Policy) -> u8 {
-    match verdict {
-        Verdict::Failed => exit::FAILED,
-        Verdict::Broken => exit::BROKEN,
-        Verdict::Warned => policy.warn_exit_code.unwrap_or(exit::PASSED),
-        Verdict::Passed => exit::PASSED,
-    }
+fn by_stages(report: &RunReport) -> Verdict {
+    RunReport::verdict_of(&report.stages, Policy::default()).0
+}
+
+/// `--fail-on warned`
+fn is_stricter(leg: &Leg) -> bool {
+    leg.report.verdict == Verdict::Failed && by_stages(&leg.report) == Verdict::Warned
 }
 
 fn one_run(legs: &[Leg]) -> Result<(), String> {
@@ -253,7 +248,7 @@ fn missing(legs: &[Leg], expect: Option<usize>) -> Result<Option<StageReport>, S
     for leg in legs {
         let Some(shard) = leg.report.shard else { continue };
         // `--leg py3.12` in a matrix of versions and shards: every version has all of its shards.
-        let named = leg.report.leg.clone().filter(|name| *name != format!("{}/{}", shard.part, shard.of)).unwrap_or_default();
+        let named = leg.report.leg.clone().filter(|name| *name != shard.to_string()).unwrap_or_default();
         families.entry(named).or_default().push(shard);
     }
     for (name, mut shards) in families {
@@ -263,11 +258,11 @@ fn missing(legs: &[Leg], expect: Option<usize>) -> Result<Option<StageReport>, S
         if shards.iter().any(|s| s.of != of) {
             return Err(format!(
                 "the reports{what} are parts of different wholes: {}",
-                shards.iter().map(|s| format!("{}/{}", s.part, s.of)).collect::<Vec<_>>().join(", ")
+                shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             ));
         }
-        if let Some(pair) = shards.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("there are two reports of part {}/{of}{what}", pair[0].part));
+        if let Some([twice, _]) = shards.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("there are two reports of part {twice}{what}"));
         }
         let lost: Vec<String> = (1..=of).filter(|part| !shards.iter().any(|s| s.part == *part)).map(|part| format!("{part}/{of}")).collect();
         if !lost.is_empty() {

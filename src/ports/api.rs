@@ -1,5 +1,6 @@
 //! What the APIs of the code hosts have in common: who is asked again, when, and for how long.
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,9 +38,21 @@ enum Again {
 
 impl ApiError {
     /// A refusal inside an answer that looks well.
-    pub(super) fn answered(method: Method, url: &str, status: u16, why: String) -> Self {
-        Self { status: Some(status), ..refused(&method, url, why) }
+    pub(super) fn answered(url: &str, why: String) -> Self {
+        Self { status: Some(StatusCode::OK.as_u16()), ..refused(&Method::POST, url, why) }
     }
+}
+
+/// Where a code host is, and as whom it is asked.
+pub struct At<'a> {
+    /// `GITHUB_API_URL` or `CI_API_V4_URL`, taken as it is: it may have a path of its own.
+    pub api: &'a str,
+    /// `owner/name` on GitHub, the project's id or path on GitLab.
+    pub project: &'a str,
+    pub token: &'a str,
+    pub ca: Option<&'a Path>,
+    /// When all calls must be through, retries included.
+    pub until: std::time::Instant,
 }
 
 /// An answer, whatever its status.
@@ -80,20 +93,21 @@ pub(super) struct Api<W> {
     base: Url,
     /// When reports must be through: what does not fit is given up.
     until: Instant,
-    /// Between two writes, as the host asks of its guests.
-    pause: Duration,
     last_write: Mutex<Option<Instant>>,
 }
 
+/// Between two writes, as GitHub asks of its guests: what another job has on its way has arrived by then.
+/// <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api>
+const PAUSE: Duration = Duration::from_secs(1);
 /// Hops of a renamed repository.
 const REDIRECTS: usize = 5;
 /// GitHub: "wait for at least one minute" where a secondary limit names no time.
 const SECONDARY: Duration = Duration::from_mins(1);
 
 impl<W: Wire> Api<W> {
-    pub fn new(wire: W, base: &str, until: std::time::Instant, pause: Duration) -> Result<Self, ApiError> {
-        let base = Url::parse(&format!("{}/", base.trim_end_matches('/'))).map_err(|e| refused(&Method::GET, base, e.to_string()))?;
-        Ok(Self { wire, base, until: until.into(), pause, last_write: Mutex::default() })
+    pub fn new(wire: W, at: &At<'_>) -> Result<Self, String> {
+        let base = Url::parse(&format!("{}/", at.api.trim_end_matches('/'))).map_err(|e| format!("{}: {e}", at.api))?;
+        Ok(Self { wire, base, until: at.until.into(), last_write: Mutex::default() })
     }
 
     /// `path` without a leading slash: the base may have a path of its own.
@@ -149,7 +163,7 @@ impl<W: Wire> Api<W> {
     pub async fn rest(&self) {
         let before = *self.last_write.lock().await;
         if let Some(before) = before {
-            sleep_until((before + self.pause).min(self.until)).await;
+            sleep_until((before + PAUSE).min(self.until)).await;
         }
     }
 
@@ -248,7 +262,7 @@ where
 }
 
 /// The client under both hosts: proxies and authorities of the system, and those of a file.
-pub(super) fn client(ca: Option<&std::path::Path>) -> Result<Client, String> {
+pub(super) fn client(ca: Option<&Path>) -> Result<Client, String> {
     let builder = Client::builder()
         .connect_timeout(Duration::from_secs(10))
         .timeout(Duration::from_secs(30))

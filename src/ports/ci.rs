@@ -131,7 +131,8 @@ impl Ci {
 
     /// Why a database on this machine's loopback cannot be reached from here, where that is the likely reason.
     pub fn loopback_hint(&self, endpoint: &str, place: Place) -> Option<&'static str> {
-        let loopback = ["@localhost:", "@127.0.0.1:", "@::1:"].iter().any(|host| endpoint.contains(host));
+        let server = endpoint.rsplit('@').next().unwrap_or_default();
+        let loopback = ["localhost:", "127.0.0.1:", "::1:"].iter().any(|host| server.starts_with(host));
         let hint = match (place, self.host) {
             (Place::Machine, _) => return None,
             (Place::Pod, _) => {

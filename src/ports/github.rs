@@ -1,8 +1,5 @@
 //! GitHub's API, as far as a guest of a workflow needs it: comments, check runs, statuses, and which pull request this is.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
-
 use async_trait::async_trait;
 use octocrab::Octocrab;
 use octocrab::service::middleware::retry::RetryConfig;
@@ -10,7 +7,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::api::{Answer, Api, ApiError, PAGES, Wire, client, kind_of_token, whole};
+use super::api::{Answer, Api, ApiError, At, PAGES, Wire, client, kind_of_token, whole};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Comment {
@@ -59,18 +56,6 @@ const PAGE: usize = 100;
 /// Annotations a request; more come with another one.
 pub const ANNOTATIONS: usize = 50;
 
-/// Where GitHub is, and as whom.
-pub struct At<'a> {
-    /// `GITHUB_API_URL`, taken as it is: an enterprise server has a path.
-    pub api: &'a str,
-    pub graphql: Option<&'a str>,
-    pub repository: &'a str,
-    pub token: &'a str,
-    pub ca: Option<&'a Path>,
-    /// When all calls must be through, retries included.
-    pub until: Instant,
-}
-
 struct Octo {
     client: Octocrab,
     token: &'static str,
@@ -112,7 +97,7 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 impl GitHub {
-    pub fn new(at: &At<'_>) -> Result<Self, String> {
+    pub fn new(at: &At<'_>, graphql_url: Option<&str>) -> Result<Self, String> {
         // Addresses are whole here, and octocrab would put the path of an enterprise server in front of each.
         let origin = url::Url::parse(at.api).map_err(|e| format!("{}: {e}", at.api))?.origin().ascii_serialization();
         let client = Octocrab::builder()
@@ -123,9 +108,7 @@ impl GitHub {
             .build_with_reqwest(client(at.ca)?)
             .map_err(|e| innermost(&e))?;
         let wire = Octo { client, token: kind_of_token(at.token) };
-        // At least a second between writes: https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
-        let api = Api::new(wire, at.api, at.until, Duration::from_secs(1)).map_err(|e| e.to_string())?;
-        Ok(Self { api, graphql: graphql(at.api, at.graphql), repository: at.repository.into() })
+        Ok(Self { api: Api::new(wire, at)?, graphql: graphql(at.api, graphql_url), repository: at.project.into() })
     }
 
     pub async fn pause(&self) {
@@ -146,8 +129,8 @@ impl GitHub {
         self.pages(&format!("issues/{number}/comments")).await
     }
 
-    pub async fn create(&self, number: u64, body: &str) -> Result<Comment, ApiError> {
-        self.api.json(Method::POST, &self.path(&format!("issues/{number}/comments")), Some(&json!({"body": body}))).await
+    pub async fn create(&self, number: u64, body: &str) -> Result<(), ApiError> {
+        self.api.call(Method::POST, &self.path(&format!("issues/{number}/comments")), Some(&json!({"body": body}))).await.map(drop)
     }
 
     pub async fn update(&self, id: u64, body: &str) -> Result<(), ApiError> {
@@ -223,7 +206,7 @@ impl GitHub {
             None => Ok(said["data"].clone()),
             Some(errors) => {
                 let why: Vec<&str> = errors.iter().filter_map(|e| e["message"].as_str()).collect();
-                Err(ApiError::answered(Method::POST, &self.graphql, 200, why.join(", ")))
+                Err(ApiError::answered(&self.graphql, why.join(", ")))
             }
         }
     }

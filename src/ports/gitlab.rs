@@ -1,14 +1,11 @@
 //! GitLab's API, as far as a guest of a pipeline needs it: notes, statuses, and which merge request this is.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
-
 use async_trait::async_trait;
 use reqwest::{Client, Method};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::api::{Answer, Api, ApiError, PAGES, Wire, client, kind_of_token, whole};
+use super::api::{Answer, Api, ApiError, At, PAGES, Wire, client, kind_of_token, whole};
 use super::client::said;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -40,20 +37,6 @@ pub struct GitLab {
     project: String,
 }
 
-/// Where GitLab is, and as whom.
-pub struct At<'a> {
-    /// `CI_API_V4_URL`, taken as it is: GitLab may live under a sub-path.
-    pub api: &'a str,
-    pub project: &'a str,
-    pub token: &'a str,
-    pub ca: Option<&'a Path>,
-    /// When all calls must be through, retries included.
-    pub until: Instant,
-}
-
-/// Between two writes, as on GitHub: what another job has on its way has arrived by then.
-const PAUSE: Duration = Duration::from_secs(1);
-
 struct Plain {
     client: Client,
     token: String,
@@ -83,7 +66,7 @@ impl Wire for Plain {
 impl GitLab {
     pub fn new(at: &At<'_>) -> Result<Self, String> {
         let wire = Plain { client: client(at.ca)?, token: at.token.into() };
-        let api = Api::new(wire, at.api, at.until, PAUSE).map_err(|e| e.to_string())?;
+        let api = Api::new(wire, at)?;
         Ok(Self { api, project: url::form_urlencoded::byte_serialize(at.project.as_bytes()).collect() })
     }
 
@@ -102,8 +85,8 @@ impl GitLab {
         Ok(notes)
     }
 
-    pub async fn create(&self, iid: u64, body: &str) -> Result<Note, ApiError> {
-        self.api.json(Method::POST, &self.path(&format!("merge_requests/{iid}/notes")), Some(&json!({"body": body}))).await
+    pub async fn create(&self, iid: u64, body: &str) -> Result<(), ApiError> {
+        self.api.call(Method::POST, &self.path(&format!("merge_requests/{iid}/notes")), Some(&json!({"body": body}))).await.map(drop)
     }
 
     pub async fn update(&self, iid: u64, id: u64, body: &str) -> Result<(), ApiError> {

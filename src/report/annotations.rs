@@ -5,6 +5,7 @@ use super::{Delivery, Sink, print};
 use crate::catalogue::Named;
 use crate::outcome::{Outcome, RunReport, Status};
 use crate::ports::ci::Host;
+use crate::runner;
 
 /// Errors and warnings at their line of `mlops.yml` or of a migration, in the diff of a GitHub pull request.
 ///
@@ -37,29 +38,15 @@ fn render(report: &RunReport) -> String {
         let shown = if all.len() > KEPT { KEPT - 1 } else { all.len() };
         all[..shown].iter().for_each(|outcome| text.push_str(&annotation(command, outcome)));
         if all.len() > shown {
-            text.push_str(&format!("::{command} title=mlops::+{} more, see the step summary\n", all.len() - shown));
+            text.push_str(&runner::annotation(command, None, "mlops", &format!("+{} more, see the step summary", all.len() - shown)));
         }
     }
     text
 }
 
-fn annotation(command: &str, outcome: &Outcome) -> String {
-    let place = outcome.location.as_ref().map(|l| format!("file={},line={},col={},", property(&l.file), l.line, l.column)).unwrap_or_default();
-    let title = property(&format!("{} {}", outcome.subject, outcome.name));
-    let text: Vec<&str> = std::iter::once(&outcome.message).chain(&outcome.remedy).map(String::as_str).collect();
-    let message: String = text.join("\n→ ").chars().take(4_000).collect();
-    format!("::{command} {place}title={title}::{}\n", data(&message))
-}
-
-/// The order matters: the percent sign first.
-fn data(text: &str) -> String {
-    let visible: String = text.chars().filter(|c| !c.is_control() || "\r\n\t".contains(*c)).collect();
-    // The older form of a command counts anywhere in a line.
-    visible.replace("##[", "# #[").replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+fn annotation(level: &str, outcome: &Outcome) -> String {
+    let place = outcome.location.as_ref().map(|l| (l.file.as_str(), l.line, l.column));
+    runner::annotation(level, place, &format!("{} {}", outcome.subject, outcome.name), &outcome.told("\n→ "))
 }
 
 #[cfg(test)]
@@ -77,12 +64,6 @@ mod tests {
             "::error file=mlops.yml,line=12,col=7,title=flights.carrier in::1 row | has ::error:: `another` <value>%0Ain it%0A→ accept it or mend the data"
         );
         assert!(lines[2].starts_with("::warning file=mlops.yml,line=12,col=7,title=flights.tailnum references::16%25"), "{text}");
-    }
-
-    #[test]
-    fn nothing_in_a_text_ends_a_property_a_line_or_a_command() {
-        assert_eq!(data("100% a\r\nb ##[error]x ::warning::"), "100%25 a%0D%0Ab # #[error]x ::warning::");
-        assert_eq!(property("a:b,c=d\n%0A"), "a%3Ab%2Cc=d%0A%250A");
     }
 
     #[test]

@@ -75,10 +75,9 @@ const fn conclusion(verdict: Verdict) -> &'static str {
 fn annotation(outcome: &Outcome) -> Option<Json> {
     let at = outcome.location.as_ref()?;
     let level = if outcome.status == Status::Warned { "warning" } else { "failure" };
-    let text: Vec<&str> = std::iter::once(&outcome.message).chain(&outcome.remedy).map(String::as_str).collect();
     let short = |text: String, most: usize| text.chars().take(most).collect::<String>();
     Some(json!({
         "path": at.file, "start_line": at.line, "end_line": at.line, "annotation_level": level,
-        "title": short(format!("{} {}", outcome.subject, outcome.name), 255), "message": short(text.join("\n→ "), MESSAGE),
+        "title": short(format!("{} {}", outcome.subject, outcome.name), 255), "message": short(outcome.told("\n→ "), MESSAGE),
     }))
 }

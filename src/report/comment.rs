@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use super::forge::{Forge, Posted, connect, token};
 use super::markdown::Page;
 use super::marker::Marker;
-use super::{CommentMode, CommentPolicy, Delivery, Sink};
+use super::{CommentPolicy, Delivery, Sink};
 use crate::catalogue::Named;
 use crate::outcome::RunReport;
 use crate::ports::api::ApiError;
@@ -66,7 +66,7 @@ async fn deliver(report: &RunReport, to: &Delivery<'_>, known: Option<u64>) -> a
     let first = marker.to_string();
     let page = Page { marker: Some(&first), run_url: to.ci.run_url.as_deref(), passed: false, limit: forge.limit() };
     let body = page.render(report, to.templates)?;
-    Thread { forge: forge.as_ref(), change, mode: to.comment_mode }.post(&marker, &body).await.map(Some)
+    Thread { forge: forge.as_ref(), change, recreate: to.recreate_comment }.post(&marker, &body).await.map(Some)
 }
 
 async fn found(forge: &dyn Forge, ci: &Ci) -> anyhow::Result<Option<u64>> {
@@ -78,7 +78,7 @@ async fn found(forge: &dyn Forge, ci: &Ci) -> anyhow::Result<Option<u64>> {
 struct Thread<'a> {
     forge: &'a dyn Forge,
     change: u64,
-    mode: CommentMode,
+    recreate: bool,
 }
 
 /// Looks after a write, while there is something to mend.
@@ -100,7 +100,7 @@ impl Thread<'_> {
             }
             Some((posted, _)) if same(&posted.body, body) && ours.len() == 1 => return Ok("comment unchanged".into()),
             // Whoever follows the change hears of it again, unless nothing but the time is new.
-            Some((_, before)) if self.mode == CommentMode::Recreate && !before.says_what(marker) => {
+            Some((_, before)) if self.recreate && !before.says_what(marker) => {
                 self.forge.create(self.change, body).await?;
                 "posted anew"
             }
@@ -137,17 +137,14 @@ impl Thread<'_> {
             return Ok(false);
         }
         let alone = ours.len() == 1;
-        let keep = match self.mode {
-            CommentMode::Update => 0,
-            CommentMode::Recreate => newest,
-        };
+        let keep = if self.recreate { newest } else { 0 };
         if keep != newest {
             let body = ours[newest].0.body.clone();
             gone_is_fine(self.forge.update(self.change, ours[keep].0.id, &body).await)?;
         }
         ours.remove(keep);
         for (other, mark) in ours {
-            if self.mode == CommentMode::Update {
+            if !self.recreate {
                 gone_is_fine(self.forge.delete(self.change, other.id).await)?;
                 continue;
             }

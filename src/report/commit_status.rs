@@ -5,7 +5,7 @@ use super::check_run::name;
 use super::forge::{Status, connect};
 use super::{Delivery, Sink};
 use crate::catalogue::Named;
-use crate::outcome::{RunReport, Verdict};
+use crate::outcome::{RunReport, Status as Outcome};
 use crate::ports::ci::Host;
 
 /// The commit's status on GitHub or GitLab, only with `report.commit_status: true`.
@@ -29,7 +29,7 @@ impl Sink for CommitStatus {
         }
         let Some(commit) = &to.ci.commit else { anyhow::bail!("the commit is not known") };
         let description: String = format!("{}: {}", report.verdict.word(), report.counts_line()).chars().take(DESCRIPTION).collect();
-        let passed = matches!(report.verdict, Verdict::Passed | Verdict::Warned);
+        let passed = Outcome::from(report.verdict).lets_on();
         let status = Status { passed, context: &name(report), description: &description, url: to.ci.run_url.as_deref() };
         connect(to.ci, &to.hosting).map_err(anyhow::Error::msg)?.set_status(commit, &status).await?;
         Ok(Some("commit status".into()))

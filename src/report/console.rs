@@ -9,6 +9,7 @@ use super::{Delivery, Sink, icon, print};
 use crate::catalogue::Named;
 use crate::outcome::{Outcome, RunReport, StageReport, Status, Verdict};
 use crate::ports::ci::Host;
+use crate::runner::harmless;
 
 /// Standard output: every stage with what it found, failures last and in full; or the report as JSON.
 ///
@@ -73,13 +74,12 @@ impl Page {
     }
 
     fn shown(&self, outcome: &Outcome) -> bool {
-        let bad = matches!(outcome.status, Status::Failed | Status::Broken | Status::Warned);
-        bad || (!self.quiet && outcome.name != "stage")
+        outcome.status.needs_attention() || (!self.quiet && outcome.name != "stage")
     }
 
     fn outcome(&self, outcome: &Outcome, width: usize) -> String {
         let mut text = format!("  {} {:width$}  {}\n", self.icon(outcome.status), title(outcome), line(&outcome.message));
-        if matches!(outcome.status, Status::Failed | Status::Broken | Status::Warned) {
+        if outcome.status.needs_attention() {
             if let Some(at) = &outcome.location {
                 let _ = writeln!(text, "      {}", self.paint(dim(), &line(&format!("{}:{}:{}", at.file, at.line, at.column))));
             }
@@ -118,7 +118,7 @@ fn title(outcome: &Outcome) -> String {
     format!("{}  {}", line(&outcome.subject), line(&outcome.name))
 }
 
-fn seconds(stage: &StageReport) -> String {
+pub(super) fn seconds(stage: &StageReport) -> String {
     if stage.status == Status::Skipped { String::new() } else { format!("{:.2} s", stage.elapsed.as_secs_f64()) }
 }
 
@@ -137,8 +137,7 @@ const fn verdict_style(verdict: Verdict) -> Style {
 
 /// Anybody's text on one line: no control character moves the cursor, no runner reads a command in it.
 fn line(text: &str) -> String {
-    let visible: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    visible.replace("##[", "# #[").trim().trim_start_matches("::").to_owned()
+    harmless(&text.replace(['\n', '\t'], " ")).trim().to_owned()
 }
 
 #[cfg(test)]

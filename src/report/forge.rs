@@ -6,11 +6,10 @@ use std::time::Instant;
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
-use crate::ports::api::{ApiError, kind_of_token};
+use crate::ports::api::{ApiError, At, kind_of_token};
 use crate::ports::ci::{Ci, Host, Source};
-use crate::ports::{github, gitlab};
-use github::GitHub;
-use gitlab::GitLab;
+use crate::ports::github::{self, GitHub};
+use crate::ports::gitlab::{self, GitLab};
 
 /// A comment on a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,28 +95,22 @@ fn is_job_token(ci: &Ci, token: &str) -> bool {
 }
 
 pub(super) fn github(ci: &Ci, hosting: &Hosting<'_>) -> Result<GitHub, String> {
-    GitHub::new(&github::At {
-        api: ci.api_url.as_deref().unwrap_or("https://api.github.com"),
-        graphql: ci.graphql_url.as_deref(),
-        repository: ci.repository.as_deref().ok_or("the repository is not known: GITHUB_REPOSITORY is not set")?,
-        token: token(ci, hosting.token)?,
-        ca: hosting.ca.as_deref(),
-        until: hosting.until,
-    })
+    let repository = ci.repository.as_deref().ok_or("the repository is not known: GITHUB_REPOSITORY is not set")?;
+    GitHub::new(&at(ci, hosting, ci.api_url.as_deref().unwrap_or("https://api.github.com"), repository)?, ci.graphql_url.as_deref())
+}
+
+fn gitlab(ci: &Ci, hosting: &Hosting<'_>) -> Result<GitLab, String> {
+    let project = ci.repository.as_deref().ok_or("the project is not known: CI_PROJECT_ID is not set")?;
+    GitLab::new(&at(ci, hosting, ci.api_url.as_deref().ok_or("CI_API_V4_URL is not set")?, project)?)
+}
+
+fn at<'a>(ci: &'a Ci, hosting: &'a Hosting<'_>, api: &'a str, project: &'a str) -> Result<At<'a>, String> {
+    Ok(At { api, project, token: token(ci, hosting.token)?, ca: hosting.ca.as_deref(), until: hosting.until })
 }
 
 /// The forge of this run. `Err` says what is missing.
 pub(super) fn connect(ci: &Ci, hosting: &Hosting<'_>) -> Result<Box<dyn Forge>, String> {
-    if ci.host == Host::GitLab {
-        return Ok(Box::new(GitLab::new(&gitlab::At {
-            api: ci.api_url.as_deref().ok_or("CI_API_V4_URL is not set")?,
-            project: ci.repository.as_deref().ok_or("the project is not known: CI_PROJECT_ID is not set")?,
-            token: token(ci, hosting.token)?,
-            ca: hosting.ca.as_deref(),
-            until: hosting.until,
-        })?));
-    }
-    Ok(Box::new(github(ci, hosting)?))
+    Ok(if ci.host == Host::GitLab { Box::new(gitlab(ci, hosting)?) } else { Box::new(github(ci, hosting)?) })
 }
 
 #[async_trait]
@@ -141,7 +134,7 @@ impl Forge for GitHub {
     }
 
     async fn create(&self, change: u64, body: &str) -> Result<(), ApiError> {
-        Self::create(self, change, body).await.map(drop)
+        Self::create(self, change, body).await
     }
 
     async fn update(&self, _: u64, id: u64, body: &str) -> Result<(), ApiError> {
@@ -209,7 +202,7 @@ impl Forge for GitLab {
     }
 
     async fn create(&self, change: u64, body: &str) -> Result<(), ApiError> {
-        Self::create(self, change, body).await.map(drop)
+        Self::create(self, change, body).await
     }
 
     async fn update(&self, change: u64, id: u64, body: &str) -> Result<(), ApiError> {

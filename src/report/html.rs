@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde_json::{Value as Json, json};
 
+use super::console::seconds;
 use super::draw::svg;
 use super::markdown::humantime;
 use super::{Delivery, Sink, icon};
@@ -47,14 +48,13 @@ fn page(report: &RunReport, templates: &Templates) -> anyhow::Result<String> {
 
 fn stage(nth: usize, stage: &StageReport) -> Json {
     let row = |o: &&Outcome| {
-        let place = o.location.as_ref().map(|l| format!("{}:{}", l.file, l.line));
+        let place = o.location.as_ref().map(ToString::to_string);
         json!({
             "status": o.status.word(), "icon": icon(o.status), "subject": o.subject, "name": o.name, "message": o.message,
             "remedy": o.remedy, "evidence": o.evidence, "place": place,
         })
     };
-    let (mut findings, others): (Vec<&Outcome>, Vec<&Outcome>) =
-        stage.outcomes.iter().partition(|o| matches!(o.status, Status::Failed | Status::Broken | Status::Warned));
+    let (mut findings, others): (Vec<&Outcome>, Vec<&Outcome>) = stage.outcomes.iter().partition(|o| o.status.needs_attention());
     // Failures first: they are what a reader came for.
     findings.sort_by_key(|o| std::cmp::Reverse(o.status));
     let skipped = others.iter().filter(|o| o.status == Status::Skipped).count();
@@ -62,7 +62,7 @@ fn stage(nth: usize, stage: &StageReport) -> Json {
     json!({
         // A name may be anything, an address in a page may not.
         "id": format!("stage-{nth}"), "name": stage.name, "status": stage.status.word(), "icon": icon(stage.status), "summary": stage.summary,
-        "time": if stage.status == Status::Skipped { String::new() } else { format!("{:.2} s", stage.elapsed.as_secs_f64()) },
+        "time": seconds(stage),
         "findings": findings.iter().map(row).collect::<Vec<_>>(), "others": others.iter().map(row).collect::<Vec<_>>(), "others_said": said,
         "table": stage.table, "pictures": stage.pictures.iter().map(figure).collect::<Vec<_>>(),
     })

@@ -2,9 +2,10 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde_json::{Value as Json, json};
 
+use super::console::seconds;
 use super::{Delivery, Sink, icon};
 use crate::catalogue::Named;
-use crate::outcome::{Outcome, RunReport, StageReport, Status, Verdict};
+use crate::outcome::{Outcome, RunReport, StageReport, Status};
 use crate::render::{RenderError, Templates};
 
 /// `report.md`: the page a reader sees, also as step summary and comment.
@@ -73,7 +74,7 @@ impl Page<'_> {
 
     fn data(&self, report: &RunReport, shown: Shown) -> Json {
         let row = |o: &Outcome| {
-            let place = o.location.as_ref().map(|l| format!("{}:{}", l.file, l.line));
+            let place = o.location.as_ref().map(ToString::to_string);
             json!({"icon": emoji(o.status), "subject": o.subject, "name": o.name, "message": o.message, "remedy": o.remedy, "place": place})
         };
         let mut findings: Vec<&Outcome> = report.findings().map(|(_, outcome)| outcome).collect();
@@ -83,7 +84,7 @@ impl Page<'_> {
         let evidence = |o: &&&Outcome| !o.evidence.is_empty() && matches!(o.status, Status::Failed | Status::Broken);
         json!({
             "marker": self.marker, "run_url": self.run_url,
-            "icon": verdict_emoji(report.verdict), "project": report.project, "verdict": report.verdict.word(),
+            "icon": emoji(report.verdict.into()), "project": report.project, "verdict": report.verdict.word(),
             "counts": report.counts_line(), "elapsed": humantime(report.elapsed),
             "environment": report.environment, "commit": report.commit.as_ref().map(|c| c.chars().take(12).collect::<String>()),
             "findings": findings.iter().take(shown.findings).map(|o| row(o)).collect::<Vec<_>>(),
@@ -98,7 +99,7 @@ impl Page<'_> {
 }
 
 fn stage(stage: &StageReport) -> Json {
-    let time = if stage.status == Status::Skipped { String::new() } else { format!("{:.2}&nbsp;s", stage.elapsed.as_secs_f64()) };
+    let time = seconds(stage).replace(' ', "&nbsp;");
     json!({"name": stage.name, "icon": emoji(stage.status), "status": stage.status.word(), "time": time, "summary": stage.summary})
 }
 
@@ -125,15 +126,6 @@ fn cut(page: &str, limit: usize) -> String {
 
 pub(super) fn humantime(elapsed: std::time::Duration) -> String {
     format!("{:.1} s", elapsed.as_secs_f64())
-}
-
-const fn verdict_emoji(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Passed => "✅",
-        Verdict::Warned => "⚠️",
-        Verdict::Failed => "❌",
-        Verdict::Broken => "⛔",
-    }
 }
 
 fn emoji(status: Status) -> &'static str {

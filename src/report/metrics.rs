@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 
 use super::{Delivery, Sink};
 use crate::catalogue::Named;
-use crate::outcome::{RunReport, Status, Verdict};
+use crate::outcome::{RunReport, Status};
 
 /// `metrics.prom`: measures, counts and times of the run as OpenMetrics text.
 ///
@@ -66,7 +66,7 @@ fn render(report: &RunReport) -> anyhow::Result<String> {
     registry.register("outcomes", "Results by how they ended", outcomes.clone());
     registry.register("measure", "What a check or metric measured", measures.clone());
     run.set(report.elapsed.as_secs_f64());
-    passed.set(if matches!(report.verdict, Verdict::Passed | Verdict::Warned) { 1.0 } else { 0.0 });
+    passed.set(if Status::from(report.verdict).lets_on() { 1.0 } else { 0.0 });
     for status in [Status::Passed, Status::Warned, Status::Failed, Status::Broken, Status::Skipped] {
         let count = report.counts.get(status.word()).copied().unwrap_or_default();
         outcomes.get_or_create(&Ended { status: status.word() }).set(crate::stats::float(count as u64));

@@ -38,13 +38,6 @@ pub enum CommentPolicy {
     Never,
 }
 
-/// What happens to the comment of the last run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommentMode {
-    Update,
-    Recreate,
-}
-
 /// Where a report goes.
 pub struct Delivery<'a> {
     pub workspace: &'a Workspace,
@@ -52,7 +45,8 @@ pub struct Delivery<'a> {
     pub dir: &'a str,
     pub ci: &'a Ci,
     pub comment: CommentPolicy,
-    pub comment_mode: CommentMode,
+    /// The comment of the last run makes way for a new one, so that whoever follows the change hears of it.
+    pub recreate_comment: bool,
     /// For jobs that want a comment of their own.
     pub comment_key: Option<&'a str>,
     /// The change to comment on; else the event's.

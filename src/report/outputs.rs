@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 
 use super::{Delivery, Sink};
 use crate::catalogue::Named;
-use crate::outcome::{RunReport, Verdict};
+use crate::outcome::{RunReport, Status};
 use crate::ports::ci::Host;
 use crate::ports::files;
 
@@ -60,16 +60,10 @@ fn random() -> String {
 
 /// The names are the outputs of `action.yml`.
 pub(super) fn values(report: &RunReport, dir: &str) -> Vec<(&'static str, String)> {
-    let verdict = match report.verdict {
-        Verdict::Passed => "passed",
-        Verdict::Warned => "warned",
-        Verdict::Failed => "failed",
-        Verdict::Broken => "broken",
-    };
     let output = |name: &str| report.stages.iter().find_map(|stage| stage.outputs.get(name)).cloned().unwrap_or_default();
     let count = |word: &str| report.counts.get(word).copied().unwrap_or(0).to_string();
     vec![
-        ("verdict", verdict.into()),
+        ("verdict", Status::from(report.verdict).word().into()),
         ("passed", count("passed")),
         ("warned", count("warned")),
         ("failed", count("failed")),

@@ -72,12 +72,11 @@ fn rule(stage: &StageReport, outcome: &Outcome) -> String {
 
 fn result(outcome: &Outcome, rule: &str, index: &BTreeMap<&String, usize>) -> Json {
     let level = if outcome.status == Status::Warned { "warning" } else { "error" };
-    let text: Vec<&str> = std::iter::once(&outcome.message).chain(&outcome.remedy).map(String::as_str).collect();
     let mut result = json!({
         "ruleId": rule,
         "ruleIndex": index.get(&rule.to_owned()),
         "level": level,
-        "message": {"text": text.join("; ")},
+        "message": {"text": outcome.told("; ")},
         // The same finding of another run, whatever line it has moved to.
         "partialFingerprints": {"mlopsFinding/v1": format!("{rule} {}", outcome.subject)},
     });

@@ -54,10 +54,7 @@ impl Stage for Connect {
         let server = match Postgres::connect(&address, waiting).await {
             Ok(server) => server,
             Err(error) => {
-                let hint = error
-                    .may_pass()
-                    .then_some(())
-                    .and_then(|()| env.ci.loopback_hint(&format!("@{}", error.endpoint.rsplit('@').next().unwrap_or_default()), env.place));
+                let hint = error.may_pass().then_some(()).and_then(|()| env.ci.loopback_hint(&error.endpoint, env.place));
                 return Err(match hint {
                     Some(hint) => anyhow::anyhow!("{error}; {hint}"),
                     None => error.into(),

@@ -15,6 +15,7 @@ use crate::outcome::{Outcome, StageReport, Status};
 use crate::picture::{Line, Picture, Shape};
 use crate::ports::ci::Host;
 use crate::ports::files::Contents;
+use crate::quality;
 use crate::registry::{Framework, Model, NewVersion, Registered, Registry, Version, Which, list, register, signature};
 
 /// Records the model as a version in the registry: its artifact, the exact data, the schema, the code and every gate.
@@ -92,8 +93,6 @@ impl Stage for Register {
 /// Versions in a picture, and metrics.
 const VERSIONS: i64 = 20;
 const METRICS: usize = 4;
-/// Gates whose number is no metric of the model alone.
-const COMPARISONS: [&str; 7] = ["beats", "champion", "drift", "overfit", "sanity", "size", "slices"];
 
 /// The metrics of this version beside those of the versions before it; of one version there is no history.
 fn history(mut versions: Vec<Version>) -> Option<Picture> {
@@ -102,7 +101,9 @@ fn history(mut versions: Vec<Version>) -> Option<Picture> {
     let names: Vec<String> = versions.iter().map(|v| v.version.to_string()).collect();
     let line = |name: &String| Line { name: name.clone(), values: versions.iter().map(|v| v.metrics.get(name).copied().flatten()).collect() };
     // What lies between 0 and 1 shares an axis.
-    let is_metric = |name: &str| !COMPARISONS.iter().any(|gate| name.split('.').nth(1).is_some_and(|own| own == *gate));
+    // Not how far it lies from a baseline or a champion.
+    let known = quality::catalogue();
+    let is_metric = |name: &str| name.split_once('.').is_some_and(|(_, own)| known.entries.iter().any(|metric| metric.name == own));
     let shares = metrics.iter().filter(|(name, value)| is_metric(name) && value.is_some_and(|v| (0.0..=1.0).contains(&v))).map(|(name, _)| name);
     let lines: Vec<Line> = shares.take(METRICS).map(line).collect();
     if names.len() < 2 || lines.is_empty() {

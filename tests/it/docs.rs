@@ -1,5 +1,6 @@
 use std::fs;
 
+use mlops_action::cli::Input;
 use serde_json::Value as Json;
 
 use crate::support::bin::Mlops;
@@ -90,14 +91,14 @@ fn the_action_and_the_template_have_the_options_of_run() {
     let action: Json = serde_yaml::from_str(&read("action.yml")).expect("yaml");
     let gitlab = read(".gitlab-ci-template.yml");
     let header: Json = serde_yaml::from_str(gitlab.split("\n---\n").next().expect("header")).expect("yaml");
-    for (name, help, _) in mlops_action::cli::inputs() {
+    for Input { name, help, .. } in mlops_action::cli::inputs() {
         let input = &action["inputs"][&name];
         assert_eq!(input["description"].as_str(), Some(help.trim_end_matches('.')), "action.yml: input {name}");
         assert!(name == "token" || input["default"].is_null(), "a default of {name} would override mlops.yml");
         let free_text_by_variable = ["token", "database-url", "registry-url", "allow-pull-request-target"].contains(&name.as_str());
         assert!(free_text_by_variable || !header["spec"]["inputs"][&name].is_null(), ".gitlab-ci-template.yml: input {name}");
     }
-    let known: Vec<String> = mlops_action::cli::inputs().into_iter().map(|(name, ..)| name).collect();
+    let known: Vec<String> = mlops_action::cli::inputs().into_iter().map(|input| input.name).collect();
     for name in action["inputs"].as_object().expect("inputs").keys() {
         assert!(name == "command" || known.contains(name), "action.yml has an input {name} that is no option");
     }

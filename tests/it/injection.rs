@@ -266,6 +266,6 @@ fn in_logs_and_files_of_the_runner_hostile_text_gives_no_command() {
             let _: Json = serde_json::from_str(&project.read(&format!("mlops-out/{file}"))).unwrap_or_else(|e| panic!("{file}: {e}"));
         }
         let metrics = project.read("mlops-out/metrics.prom");
-        assert!(metrics.lines().all(|l| sample.is_match(l)), "{metrics}");
+        assert!(metrics.contains("mlops_measure{") && metrics.lines().all(|l| sample.is_match(l)), "{metrics}");
     }
 }

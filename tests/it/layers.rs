@@ -35,7 +35,7 @@ const FLOORS: [(&str, u8); 27] = [
     ("node", 0),
     ("outcome", 0),
 ];
-const WORDS: [&str; 7] = ["picture", "profile", "scalar", "secret", "stats", "tls", "units"];
+const WORDS: [&str; 8] = ["picture", "profile", "runner", "scalar", "secret", "stats", "tls", "units"];
 
 /// What a floor may not use although it lies lower.
 const NOT: [(&str, &str); 3] = [("report", "config"), ("stages", "config"), ("deploy", "ports")];

@@ -50,6 +50,7 @@ fn shards_become_one_report_with_one_verdict() {
         names.sort();
         names
     };
+    assert!(cases(&whole_junit).len() > 8, "{whole_junit}");
     assert_eq!(cases(&project.read("mlops-out/junit.xml")), cases(&whole_junit), "as if one job had run it");
 }
 

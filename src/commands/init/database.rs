@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Failure;
 use crate::checks::{self, Gates};
+use crate::commands::load::address;
 use crate::config::Core;
 use crate::names::{TableName, ident};
-use crate::ports::postgres::{Address, Postgres};
+use crate::ports::postgres::Postgres;
 use crate::profile::Profile;
 use crate::secret::Secret;
 
@@ -39,15 +40,7 @@ const HISTORIES: [(&str, &str); 6] = [
 
 impl Found {
     pub(super) async fn look(url: &str, only: &[String]) -> Result<Self, Failure> {
-        let database = Core::bare().database;
-        let address = Address {
-            url: Secret::new(url),
-            tls: database.tls,
-            ca: None,
-            connect_timeout: database.connect_timeout.0,
-            statement_timeout: database.statement_timeout.0,
-            pool: database.pool,
-        };
+        let address = address(&Core::bare(), &Secret::new(url));
         let server = Postgres::connect(&address, |why| tracing::info!("waiting for the database: {why}")).await.map_err(Failure::broken)?;
         let all = names(&server).await?;
         let history = HISTORIES.iter().find(|(table, _)| all.iter().any(|name| name == table)).map(|(_, tool)| *tool);
@@ -69,9 +62,7 @@ impl Found {
         }
         Ok(found)
     }
-}
 
-impl Found {
     /// One that cannot be looked at is said, and the others have their gates.
     async fn table(&mut self, server: &Postgres, table: &TableName) {
         let looked = match checks::profile(server, &Gates::default(), std::slice::from_ref(table)).await {

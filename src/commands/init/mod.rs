@@ -10,13 +10,12 @@ use serde_json::json;
 
 use self::database::Found;
 use self::repository::Repository;
-use super::{Failure, Outcome, Shell, logging, say};
+use super::{Failure, Outcome, Shell, say};
 use crate::cli::Platform;
 use crate::mistakes::Mistakes;
 use crate::outcome::exit;
 use crate::ports::files;
 use crate::render::Templates;
-use crate::secret::Mask;
 
 /// Where the action and its image live.
 const ACTION: &str = "mlops-action/mlops-action@v1";
@@ -25,12 +24,9 @@ const WORKFLOW: &str = ".github/workflows/mlops.yml";
 const GITLAB: &str = ".gitlab-ci.yml";
 
 pub(super) async fn init(shell: &Shell, ci: Option<Platform>, tables: &[String]) -> Outcome {
-    let mut mask = Mask::default();
-    shell.secrets(&mut mask);
-    shell.global.database_url.iter().for_each(|url| mask.add(url));
-    logging::set_mask(&mask);
+    shell.hide_secrets(None);
     let config = &shell.global.config;
-    let folder = config.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let folder = shell.workspace().path_of_folder();
     let repository = Repository::look(&folder);
     let platform = ci.unwrap_or(repository.platform);
     let templates = Templates::default();
